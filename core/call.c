@@ -1,0 +1,167 @@
+/* One call: the request, and the reply it becomes. */
+#include "call.h"
+
+#include "alloc.h"
+
+#include <string.h>
+#include <strings.h>
+
+/* The head of a reply as kept here; libcurl's own limit is of the same size. */
+enum { MAX_HEAD = 512 << 10 };
+
+static size_t header_line_size(const sheep_header *header) {
+  return strlen(header->name) + strlen(header->value) + sizeof ": ";
+}
+
+static size_t request_size(const sheep_request *request) {
+  size_t size = strlen(request->method) + 1 + strlen(request->path) + 1 + request->body_length + 1;
+  for (size_t i = 0; i < request->header_count; i++) size += header_line_size(&request->headers[i]);
+  return size;
+}
+
+static const char *put(char **place, const void *bytes, size_t length) {
+  char *start = *place;
+  if (length) memcpy(start, bytes, length);
+  start[length] = '\0';
+  *place += length + 1;
+  return start;
+}
+
+/* libcurl spells a header with an empty value "Name;". */
+static void put_header(char **place, const sheep_header *header) {
+  char *start = *place;
+  size_t name_length = strlen(header->name);
+  size_t value_length = strlen(header->value);
+  memcpy(start, header->name, name_length);
+  memcpy(start + name_length, value_length ? ": " : ";", 3 - (value_length == 0));
+  if (value_length) memcpy(start + name_length + 2, header->value, value_length + 1);
+  *place += strlen(start) + 1;
+}
+
+static void copy_request(call *made, const sheep_request *request) {
+  char *place = (char *)(made + 1);
+  made->method = put(&place, request->method, strlen(request->method));
+  made->path = put(&place, request->path, strlen(request->path));
+  if (request->body) made->body = put(&place, request->body, request->body_length);
+  made->body_length = request->body ? request->body_length : 0;
+  made->header_lines = place;
+  made->header_count = request->header_count;
+  for (size_t i = 0; i < request->header_count; i++) put_header(&place, &request->headers[i]);
+}
+
+call *call_new(const sheep_request *request, const time_limits *limits) {
+  if (request->body_length > SIZE_MAX / 2) return NULL;
+  call *made = mem_alloc(sizeof *made + request_size(request));
+  if (!made) return NULL;
+  memset(made, 0, sizeof *made);
+  made->submission.kind = MAIL_SUBMIT;
+  list_init(&made->queue_link);
+  list_init(&made->engine_link);
+  deadline_init(&made->phase);
+  deadline_init(&made->total);
+  made->tag = request->tag;
+  made->limits = *limits;
+  copy_request(made, request);
+  return made;
+}
+
+void call_free(call *ended) {
+  if (!ended) return;
+  mem_free(ended->message);
+  buf_free(&ended->head);
+  buf_free(&ended->reply);
+  mem_free(ended);
+}
+
+void call_reset_reply(call *pending) {
+  pending->status = 0;
+  pending->head.length = 0;
+  pending->reply.length = 0;
+}
+
+static int32_t keep(call *pending, const char *text, size_t length) {
+  int32_t result = buf_append(&pending->head, text, length, MAX_HEAD);
+  return result ? result : buf_append(&pending->head, "", 1, MAX_HEAD);
+}
+
+int32_t call_set_status_line(call *pending, int32_t status, const char *reason, size_t length) {
+  call_reset_reply(pending);
+  pending->status = status;
+  return keep(pending, reason, length);
+}
+
+static bool is_blank(char c) { return c == ' ' || c == '\t'; }
+
+int32_t call_add_header(call *pending, const char *line, size_t length) {
+  const char *colon = memchr(line, ':', length);
+  if (!colon || memchr(line, '\0', length)) return SHEEP_E_PROTOCOL;
+  const char *value = colon + 1;
+  const char *end = line + length;
+  while (value < end && is_blank(*value)) value++;
+  while (end > value && is_blank(end[-1])) end--;
+  const char *name_end = colon;
+  while (name_end > line && is_blank(name_end[-1])) name_end--;
+  int32_t result = keep(pending, line, (size_t)(name_end - line));
+  return result ? result : keep(pending, value, (size_t)(end - value));
+}
+
+void call_set_result(call *pending, int32_t result, const char *message) {
+  pending->result = result;
+  mem_free(pending->message);
+  pending->message = result && message ? mem_strdup(message) : NULL;
+}
+
+/* ------------------------------------------------------------- the ABI's view */
+
+SHEEP_API int32_t sheep_reply_status(const sheep_reply *reply) { return reply->status; }
+
+SHEEP_API const char *sheep_reply_reason(const sheep_reply *reply) {
+  return reply->head.length ? reply->head.data : "";
+}
+
+SHEEP_API const char *sheep_reply_body(const sheep_reply *reply, size_t *length) {
+  if (length) *length = reply->reply.length;
+  return reply->reply.length ? reply->reply.data : "";
+}
+
+/* The string after this one, or NULL behind the last. */
+static const char *next_text(const sheep_reply *reply, const char *text) {
+  const char *next = text + strlen(text) + 1;
+  return next < reply->head.data + reply->head.length ? next : NULL;
+}
+
+static const char *first_name(const sheep_reply *reply) {
+  return reply->head.length ? next_text(reply, reply->head.data) : NULL;
+}
+
+SHEEP_API const char *sheep_reply_header(const sheep_reply *reply, const char *name) {
+  for (const char *found = first_name(reply); found;) {
+    const char *value = next_text(reply, found);
+    if (value && strcasecmp(found, name) == 0) return value;
+    found = value ? next_text(reply, value) : NULL;
+  }
+  return NULL;
+}
+
+SHEEP_API int32_t sheep_reply_header_at(const sheep_reply *reply, size_t index,
+                                        sheep_header *header) {
+  for (const char *found = first_name(reply); found;) {
+    const char *value = next_text(reply, found);
+    if (value && index-- == 0) {
+      *header = (sheep_header){found, value};
+      return SHEEP_OK;
+    }
+    found = value ? next_text(reply, value) : NULL;
+  }
+  return SHEEP_E_INVALID;
+}
+
+SHEEP_API int32_t sheep_reply_sent(const sheep_reply *reply) { return reply->sent; }
+
+SHEEP_API const char *sheep_reply_message(const sheep_reply *reply) {
+  return reply->message ? reply->message : error_default_message(reply->result);
+}
+
+SHEEP_API int64_t sheep_reply_latency_us(const sheep_reply *reply) { return reply->latency_us; }
+
+SHEEP_API void sheep_reply_free(sheep_reply *reply) { call_free(reply); }

@@ -1,0 +1,80 @@
+/* One call: the request, its place in the pool, and the reply it becomes. The
+ * request is copied into the call's own block, so that a waiting call is one
+ * allocation.
+ *
+ * Owner: the submitter until sheep_submit returns, then the I/O thread until the
+ * call is in its queue's `done` list, then whoever drains it. */
+#ifndef SHEEP_CALL_H
+#define SHEEP_CALL_H
+
+#include "buf.h"
+#include "config.h"
+#include "deadline.h"
+#include "mpsc.h"
+
+typedef enum call_state {
+  CALL_WAITING,   /* for a connection */
+  CALL_RESOLVING, /* admitted, waits for the host's addresses */
+  CALL_ACTIVE,    /* a transfer of it runs */
+  CALL_DONE
+} call_state;
+
+/* What comes through a pool's mailbox. */
+typedef enum mail_kind { MAIL_SUBMIT, MAIL_CANCEL, MAIL_CLOSE } mail_kind;
+
+typedef struct mail {
+  mpsc_node link;
+  mail_kind kind;
+} mail;
+
+struct transfer;
+
+typedef struct sheep_reply call;
+
+struct sheep_reply {
+  mail submission;
+  list_node queue_link;  /* outstanding or done; under the queue's lock */
+  list_node engine_link; /* waiting, resolving or active */
+  call *next_in_table;
+  deadline phase; /* pool, connect, write or read timeout, whichever runs */
+  deadline total;
+  sheep_queue *queue;
+  sheep_pool *pool;
+  struct transfer *transfer; /* while ACTIVE */
+  uint64_t id;
+  uint64_t tag;
+  int64_t submitted_us;
+  int64_t latency_us;
+  time_limits limits;
+
+  const char *method;
+  const char *path;
+  const char *body; /* NULL: none */
+  size_t body_length;
+  const char *header_lines; /* header_count strings "Name: value", one after another */
+  size_t header_count;
+
+  call_state state;
+  int32_t result;
+  int32_t sent;
+  int32_t status;
+  char *message; /* NULL: the default one of `result` */
+  buf head;      /* the reason phrase, then name and value of each header, NUL-terminated */
+  buf reply;
+};
+
+/* The copy of a checked request. NULL when memory ran out. */
+call *call_new(const sheep_request *request, const time_limits *limits);
+void call_free(call *ended);
+
+/* Forgets what an answer has brought so far: an interim reply's, or trailers. */
+void call_reset_reply(call *pending);
+
+/* Takes the status line of a reply, or one header line; without the line's end. */
+int32_t call_set_status_line(call *pending, int32_t status, const char *reason, size_t length);
+int32_t call_add_header(call *pending, const char *line, size_t length);
+
+/* Remembers the outcome. `message` NULL: the code's default one. */
+void call_set_result(call *pending, int32_t result, const char *message);
+
+#endif
