@@ -1,0 +1,163 @@
+/* The event loop, on libuv. */
+#include "loop.h"
+
+#include "alloc.h"
+#include "buf.h"
+#include "error.h"
+
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <uv.h>
+
+struct loop {
+  uv_loop_t uv;
+  uv_async_t async;
+  uv_timer_t timer;
+  uv_idle_t idle;
+  uv_getaddrinfo_t look_up;
+  bool looking_up;
+  loop_handlers handlers;
+  void *context;
+};
+
+struct watch {
+  uv_poll_t poll;
+  watch_handler *handler;
+  void *owner;
+};
+
+static void on_async(uv_async_t *handle) {
+  loop *events = handle->data;
+  events->handlers.woken(events->context);
+}
+
+static void on_timer(uv_timer_t *handle) {
+  loop *events = handle->data;
+  events->handlers.timer(events->context);
+}
+
+static void on_idle(uv_idle_t *handle) {
+  loop *events = handle->data;
+  events->handlers.turn(events->context);
+}
+
+loop *loop_new(const loop_handlers *handlers, void *context) {
+  loop *events = mem_zalloc(sizeof *events);
+  if (!events) return NULL;
+  if (uv_loop_init(&events->uv) != 0) {
+    mem_free(events);
+    return NULL;
+  }
+  if (uv_async_init(&events->uv, &events->async, on_async) != 0) {
+    uv_loop_close(&events->uv);
+    mem_free(events);
+    return NULL;
+  }
+  uv_timer_init(&events->uv, &events->timer);
+  uv_idle_init(&events->uv, &events->idle);
+  events->async.data = events->timer.data = events->idle.data = events->look_up.data = events;
+  events->handlers = *handlers;
+  events->context = context;
+  return events;
+}
+
+void loop_run(loop *events) { uv_run(&events->uv, UV_RUN_DEFAULT); }
+
+void loop_stop(loop *events) { uv_stop(&events->uv); }
+
+bool loop_free(loop *events) {
+  if (events->looking_up && uv_cancel((uv_req_t *)&events->look_up) != 0) return false;
+  uv_close((uv_handle_t *)&events->async, NULL);
+  uv_close((uv_handle_t *)&events->timer, NULL);
+  uv_close((uv_handle_t *)&events->idle, NULL);
+  while (uv_run(&events->uv, UV_RUN_DEFAULT) != 0) {
+  }
+  uv_loop_close(&events->uv);
+  mem_free(events);
+  return true;
+}
+
+void loop_wake(loop *events) { uv_async_send(&events->async); }
+
+int64_t loop_now(const loop *events) { return (int64_t)uv_now(&events->uv); }
+
+int64_t loop_refresh_now(loop *events) {
+  uv_update_time(&events->uv);
+  return loop_now(events);
+}
+
+void loop_set_timer(loop *events, int64_t due) {
+  int64_t delay = due - loop_now(events);
+  uv_timer_start(&events->timer, on_timer, delay > 0 ? (uint64_t)delay : 0, 0);
+}
+
+void loop_keep_turning(loop *events, bool on) {
+  if (on)
+    uv_idle_start(&events->idle, on_idle);
+  else
+    uv_idle_stop(&events->idle);
+}
+
+static int32_t append_address(buf *text, const struct addrinfo *found) {
+  char address[INET6_ADDRSTRLEN + 4] = "";
+  if (found->ai_family == AF_INET6) {
+    char bare[INET6_ADDRSTRLEN];
+    uv_ip6_name((struct sockaddr_in6 *)(void *)found->ai_addr, bare, sizeof bare);
+    snprintf(address, sizeof address, "[%s]", bare);
+  } else if (found->ai_family == AF_INET) {
+    uv_ip4_name((struct sockaddr_in *)(void *)found->ai_addr, address, sizeof address);
+  }
+  if (!*address) return SHEEP_OK;
+  if (text->length && buf_append(text, ",", 1, 4096) != SHEEP_OK) return SHEEP_E_NOMEM;
+  return buf_append(text, address, strlen(address), 4096);
+}
+
+static void on_look_up(uv_getaddrinfo_t *request, int status, struct addrinfo *found) {
+  loop *events = request->data;
+  buf text = {0};
+  events->looking_up = false;
+  for (struct addrinfo *entry = found; entry; entry = entry->ai_next) append_address(&text, entry);
+  uv_freeaddrinfo(found);
+  if (status == UV_ECANCELED) return;
+  events->handlers.resolved(events->context, text.data,
+                            status ? uv_strerror(status) : "no address of a known family");
+  buf_free(&text);
+}
+
+int32_t loop_resolve(loop *events, const char *host) {
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_family = AF_UNSPEC};
+  int failed = uv_getaddrinfo(&events->uv, &events->look_up, on_look_up, host, NULL, &hints);
+  events->looking_up = failed == 0;
+  return failed ? SHEEP_E_NOMEM : SHEEP_OK;
+}
+
+static void on_poll(uv_poll_t *handle, int status, int events) {
+  watch *watched = (watch *)handle;
+  int readiness = (events & UV_READABLE ? LOOP_READABLE : 0) | (events & UV_WRITABLE ? LOOP_WRITABLE : 0);
+  watched->handler(watched->owner, status < 0 ? LOOP_FAILED : readiness);
+}
+
+watch *loop_watch(loop *events, int fd, watch_handler *handler, void *owner) {
+  watch *watched = mem_zalloc(sizeof *watched);
+  if (!watched) return NULL;
+  if (uv_poll_init(&events->uv, &watched->poll, fd) != 0) {
+    mem_free(watched);
+    return NULL;
+  }
+  watched->handler = handler;
+  watched->owner = owner;
+  return watched;
+}
+
+void watch_set(watch *watched, int interest) {
+  int events = (interest & LOOP_READABLE ? UV_READABLE : 0) | (interest & LOOP_WRITABLE ? UV_WRITABLE : 0);
+  if (events)
+    uv_poll_start(&watched->poll, events, on_poll);
+  else
+    uv_poll_stop(&watched->poll);
+}
+
+static void on_closed(uv_handle_t *handle) { mem_free(handle); }
+
+void watch_close(watch *watched) { uv_close((uv_handle_t *)&watched->poll, on_closed); }
