@@ -57,8 +57,8 @@ call *call_new(const sheep_request *request, const time_limits *limits) {
   made->submission.kind = MAIL_SUBMIT;
   list_init(&made->queue_link);
   list_init(&made->engine_link);
-  deadline_init(&made->phase);
-  deadline_init(&made->total);
+  deadline_init(&made->phase, NULL);
+  deadline_init(&made->total, NULL);
   made->tag = request->tag;
   made->limits = *limits;
   copy_request(made, request);
@@ -92,7 +92,15 @@ int32_t call_set_status_line(call *pending, int32_t status, const char *reason, 
 
 static bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
+/* A folded line, RFC 9112, 5.2: belongs to the value before it. */
+static int32_t continue_header(call *pending, const char *line, size_t length) {
+  while (length > 1 && is_blank(line[1])) line++, length--;
+  pending->head.length--;
+  return keep(pending, line, length);
+}
+
 int32_t call_add_header(call *pending, const char *line, size_t length) {
+  if (length && is_blank(*line)) return continue_header(pending, line, length);
   const char *colon = memchr(line, ':', length);
   if (!colon || memchr(line, '\0', length)) return SHEEP_E_PROTOCOL;
   const char *value = colon + 1;

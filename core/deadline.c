@@ -11,7 +11,8 @@ void wheel_init(wheel *timers, int64_t now) {
   timers->tick = now / WHEEL_TICK_MS;
 }
 
-void deadline_init(deadline *entry) {
+void deadline_init(deadline *entry, deadline_handler *handler) {
+  entry->handler = handler;
   list_init(&entry->link);
   entry->due = DEADLINE_NEVER;
   entry->slot = -1;
@@ -39,8 +40,8 @@ static int64_t visit_tick(const wheel *timers, const deadline *entry) {
 
 void wheel_clear(wheel *timers, deadline *entry) {
   entry->due = DEADLINE_NEVER;
+  list_remove(&entry->link); /* it may have expired and wait for its handler */
   if (entry->slot < 0) return;
-  list_remove(&entry->link);
   if (list_empty(&timers->slots[entry->slot]))
     timers->occupied[entry->slot / 64] &= ~(UINT64_C(1) << (entry->slot % 64));
   entry->slot = -1;
@@ -75,13 +76,20 @@ static void visit_slot(wheel *timers, size_t slot, int64_t now, list *expired) {
   }
 }
 
-void wheel_expire(wheel *timers, int64_t now, list *expired) {
+void wheel_expire(wheel *timers, int64_t now, void *context) {
+  list expired;
+  list_init(&expired);
   int64_t last = now / WHEEL_TICK_MS;
   int64_t first = timers->tick;
   if (last - first >= WHEEL_SLOTS) first = last - WHEEL_SLOTS + 1;
   for (int64_t tick = first; tick <= last; tick++) {
     timers->tick = tick + 1; /* what is linked anew must land in a later visit */
-    visit_slot(timers, (size_t)(tick % WHEEL_SLOTS), now, expired);
+    visit_slot(timers, (size_t)(tick % WHEEL_SLOTS), now, &expired);
+  }
+  for (list_node *node; (node = list_shift(&expired));) {
+    deadline *entry = list_entry(node, deadline, link);
+    entry->due = DEADLINE_NEVER;
+    entry->handler(entry, context);
   }
 }
 

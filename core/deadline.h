@@ -13,11 +13,15 @@ enum { WHEEL_SLOTS = 1024, WHEEL_TICK_MS = 8 };
 
 #define DEADLINE_NEVER INT64_MAX
 
-typedef struct deadline {
+typedef struct deadline deadline;
+typedef void deadline_handler(deadline *expired, void *context);
+
+struct deadline {
   list_node link;
+  deadline_handler *handler;
   int64_t due;
   int32_t slot; /* where it is linked; -1 while it is not */
-} deadline;
+};
 
 typedef struct wheel {
   list slots[WHEEL_SLOTS];
@@ -26,12 +30,13 @@ typedef struct wheel {
 } wheel;
 
 void wheel_init(wheel *timers, int64_t now);
-void deadline_init(deadline *entry);
+void deadline_init(deadline *entry, deadline_handler *handler);
 /* DEADLINE_NEVER clears it. */
 void wheel_set(wheel *timers, deadline *entry, int64_t due);
 void wheel_clear(wheel *timers, deadline *entry);
-/* Moves the entries that are due at `now` to `expired`, by their links. */
-void wheel_expire(wheel *timers, int64_t now, list *expired);
+/* Takes out the entries that are due at `now` and calls each one's handler, which
+ * may set, move and clear any entry. */
+void wheel_expire(wheel *timers, int64_t now, void *context);
 /* When to call wheel_expire next, or DEADLINE_NEVER. It may be earlier than any
  * entry is due (one set for later than the wheel turns, or moved to later). */
 int64_t wheel_next(const wheel *timers);
