@@ -38,6 +38,7 @@ struct sheep_reply {
   call *next_in_table;
   deadline phase; /* pool, connect, write or read timeout, whichever runs */
   deadline total;
+  int64_t phase_began; /* loop time */
   sheep_queue *queue;
   sheep_pool *pool;
   struct transfer *transfer; /* while ACTIVE */

@@ -15,6 +15,7 @@ struct loop {
   uv_async_t async;
   uv_timer_t timer;
   uv_idle_t idle;
+  uv_prepare_t prepare;
   uv_getaddrinfo_t look_up;
   bool looking_up;
   loop_handlers handlers;
@@ -42,6 +43,11 @@ static void on_idle(uv_idle_t *handle) {
   events->handlers.turn(events->context);
 }
 
+static void on_prepare(uv_prepare_t *handle) {
+  loop *events = handle->data;
+  events->handlers.before_poll(events->context);
+}
+
 loop *loop_new(const loop_handlers *handlers, void *context) {
   loop *events = mem_zalloc(sizeof *events);
   if (!events) return NULL;
@@ -56,9 +62,12 @@ loop *loop_new(const loop_handlers *handlers, void *context) {
   }
   uv_timer_init(&events->uv, &events->timer);
   uv_idle_init(&events->uv, &events->idle);
-  events->async.data = events->timer.data = events->idle.data = events->look_up.data = events;
+  uv_prepare_init(&events->uv, &events->prepare);
+  events->async.data = events->timer.data = events->idle.data = events;
+  events->prepare.data = events->look_up.data = events;
   events->handlers = *handlers;
   events->context = context;
+  uv_prepare_start(&events->prepare, on_prepare);
   return events;
 }
 
@@ -71,6 +80,7 @@ bool loop_free(loop *events) {
   uv_close((uv_handle_t *)&events->async, NULL);
   uv_close((uv_handle_t *)&events->timer, NULL);
   uv_close((uv_handle_t *)&events->idle, NULL);
+  uv_close((uv_handle_t *)&events->prepare, NULL);
   while (uv_run(&events->uv, UV_RUN_DEFAULT) != 0) {
   }
   uv_loop_close(&events->uv);

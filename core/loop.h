@@ -16,6 +16,7 @@ typedef struct loop_handlers {
   void (*woken)(void *context);
   void (*timer)(void *context);
   void (*turn)(void *context);
+  void (*before_poll)(void *context);
   /* Each address list is "1.2.3.4,[::1]", or NULL with `reason` on failure. */
   void (*resolved)(void *context, const char *addresses, const char *reason);
 } loop_handlers;

@@ -224,7 +224,7 @@ static int32_t set_headers(transfer *chosen) {
   transport *http = chosen->http;
   struct curl_slist *lines = chosen->served->body ? http->headers : http->bare_headers;
   if (chosen->served->header_count) {
-    int32_t result = own_headers(chosen, lines);
+    int32_t result = chosen->own_headers ? SHEEP_OK : own_headers(chosen, lines);
     if (result) return result;
     lines = chosen->own_headers;
   }
