@@ -39,7 +39,6 @@ struct engine {
   int64_t addresses_due; /* when to look them up again */
   bool looking_up;
   bool closing;
-  bool stuck;
   mail closing_mail;
   pthread_t thread;
 };
@@ -309,7 +308,7 @@ static void *run(void *argument) {
   engine *running = argument;
   loop_run(running->events);
   transport_free(running->http);
-  running->stuck = !loop_free(running->events);
+  loop_free(running->events);
   return NULL;
 }
 
@@ -386,12 +385,10 @@ int32_t engine_cancel(engine *running, uint64_t id) {
   return SHEEP_OK;
 }
 
-bool engine_close(engine *running) {
+void engine_close(engine *running) {
   running->closing_mail.kind = MAIL_CLOSE;
   if (mpsc_push(&running->mailbox, &running->closing_mail.link)) loop_wake(running->events);
   pthread_join(running->thread, NULL);
-  if (running->stuck) return false;
   table_free(&running->calls);
   mem_free(running);
-  return true;
 }

@@ -16,9 +16,7 @@ engine *engine_new(const config *settings, pool_counters *counters, sheep_error 
 void engine_submit(engine *running, call *submitted);
 int32_t engine_cancel(engine *running, uint64_t id);
 
-/* Ends every call with SHEEP_E_CLOSED, stops the thread and frees it. Returns
- * false when a look-up stuck in the system's resolver keeps part of it in use;
- * then `settings` must be left alone, too. */
-bool engine_close(engine *running);
+/* Ends every call with SHEEP_E_CLOSED, stops the thread and frees it. */
+void engine_close(engine *running);
 
 #endif

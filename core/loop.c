@@ -75,8 +75,8 @@ void loop_run(loop *events) { uv_run(&events->uv, UV_RUN_DEFAULT); }
 
 void loop_stop(loop *events) { uv_stop(&events->uv); }
 
-bool loop_free(loop *events) {
-  if (events->looking_up && uv_cancel((uv_req_t *)&events->look_up) != 0) return false;
+void loop_free(loop *events) {
+  if (events->looking_up && uv_cancel((uv_req_t *)&events->look_up) != 0) return;
   uv_close((uv_handle_t *)&events->async, NULL);
   uv_close((uv_handle_t *)&events->timer, NULL);
   uv_close((uv_handle_t *)&events->idle, NULL);
@@ -85,7 +85,6 @@ bool loop_free(loop *events) {
   }
   uv_loop_close(&events->uv);
   mem_free(events);
-  return true;
 }
 
 void loop_wake(loop *events) { uv_async_send(&events->async); }

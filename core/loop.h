@@ -27,9 +27,9 @@ loop *loop_new(const loop_handlers *handlers, void *context);
 /* Returns after loop_stop. */
 void loop_run(loop *events);
 void loop_stop(loop *events);
-/* False when a look-up is stuck in the system's resolver: the loop is then left
- * alone, leaked, because the resolver will come back to it. */
-bool loop_free(loop *events);
+/* When a look-up is stuck in the system's resolver, which will come back to the
+ * loop and cannot be stopped, the loop is left alone, leaked: nobody waits for it. */
+void loop_free(loop *events);
 
 void loop_wake(loop *events);
 /* The time of this turn in milliseconds, and the same read anew. */

@@ -23,7 +23,7 @@ void queue_deliver(sheep_queue *queue, call *ended);
 
 /* Tells the pool of an outstanding call to end it; set by the layer above, which
  * knows pools. */
-typedef void queue_canceller(sheep_pool *pool, uint64_t id);
+typedef int32_t queue_canceller(sheep_pool *pool, uint64_t id);
 void queue_set_canceller(queue_canceller *canceller);
 
 /* Around fork, in this order; see fork.c. */

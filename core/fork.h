@@ -1,0 +1,8 @@
+/* What happens to pools and queues when the process forks. */
+#ifndef SHEEP_FORK_H
+#define SHEEP_FORK_H
+
+/* Registers the handlers, once in a process. */
+void fork_watch(void);
+
+#endif
