@@ -27,6 +27,7 @@ typedef struct mail {
   mail_kind kind;
 } mail;
 
+struct engine;
 struct transfer;
 
 typedef struct sheep_reply call;
@@ -40,7 +41,7 @@ struct sheep_reply {
   deadline total;
   int64_t phase_began; /* loop time */
   sheep_queue *queue;
-  sheep_pool *pool;
+  struct engine *running; /* whose call it is; alive while the call is outstanding */
   struct transfer *transfer; /* while ACTIVE */
   uint64_t id;
   uint64_t tag;

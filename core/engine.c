@@ -385,10 +385,20 @@ int32_t engine_cancel(engine *running, uint64_t id) {
   return SHEEP_OK;
 }
 
+/* Cancels that came while it was closing. */
+static void discard_mail(engine *stopped) {
+  for (mpsc_node *node = mpsc_take_all(&stopped->mailbox); node;) {
+    mpsc_node *next = node->next;
+    mem_free(list_entry(node, cancel_mail, base.link));
+    node = next;
+  }
+}
+
 void engine_close(engine *running) {
   running->closing_mail.kind = MAIL_CLOSE;
   if (mpsc_push(&running->mailbox, &running->closing_mail.link)) loop_wake(running->events);
   pthread_join(running->thread, NULL);
+  discard_mail(running);
   table_free(&running->calls);
   mem_free(running);
 }

@@ -79,7 +79,7 @@ SHEEP_API sheep_pool *sheep_pool_new(const sheep_pool_options *options, sheep_er
   config *settings = config_new(&own, error);
   if (!settings) return NULL;
   fork_watch();
-  queue_set_canceller(sheep_cancel);
+  queue_set_canceller(engine_cancel);
   sheep_pool *pool = make_pool(settings);
   if (!pool) {
     error_set(error, SHEEP_E_NOMEM, "out of memory");
@@ -154,7 +154,7 @@ static int32_t make_ready(sheep_pool *pool, sheep_error *error) {
 
 /* Under the pool's lock, so that nothing can follow the close into the mailbox. */
 static void hand_over(sheep_pool *pool, sheep_queue *queue, call *made) {
-  made->pool = pool;
+  made->running = pool->running;
   made->id = ++pool->last_id;
   made->submitted_us = clock_now_us();
   count_add(&pool->counters.submitted, 1);

@@ -115,11 +115,11 @@ SHEEP_API int32_t sheep_queue_wait(sheep_queue *queue, sheep_event *events, int3
   }
 }
 
-/* The lock keeps each call outstanding, and with it its pool alive. */
+/* The lock keeps each call outstanding, and with it its engine alive. */
 static void cancel_outstanding(sheep_queue *queue) {
   for (list_node *node = queue->outstanding.next; node != &queue->outstanding; node = node->next) {
     call *pending = list_entry(node, call, queue_link);
-    cancel_call(pending->pool, pending->id);
+    cancel_call(pending->running, pending->id);
   }
 }
 

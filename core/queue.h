@@ -21,9 +21,9 @@ void queue_expect(sheep_queue *queue, call *pending);
 /* A call has ended: its one event. The call is the queue's from here on. */
 void queue_deliver(sheep_queue *queue, call *ended);
 
-/* Tells the pool of an outstanding call to end it; set by the layer above, which
- * knows pools. */
-typedef int32_t queue_canceller(sheep_pool *pool, uint64_t id);
+/* Tells an engine to end a call; set by the layer above, which knows engines. It is
+ * called under a queue's lock and may take none. */
+typedef int32_t queue_canceller(struct engine *running, uint64_t id);
 void queue_set_canceller(queue_canceller *canceller);
 
 /* Around fork, in this order; see fork.c. */

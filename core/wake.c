@@ -1,5 +1,4 @@
 /* A descriptor that another thread makes readable. */
-#define _GNU_SOURCE
 #include "wake.h"
 
 #include "error.h"
