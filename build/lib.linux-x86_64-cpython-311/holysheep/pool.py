@@ -1,0 +1,269 @@
+"""HolySheepPool: pooled asynchronous requests to an OpenAI-compatible gateway."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Optional, Union
+
+from . import _core
+from .completions import LoopBindings
+from .encoding import decode, encode
+from .environment import proxy_for
+from .errors import status_error, transport_error
+from .messages import Headers, Request, Response
+from .timeout import Timeout, as_timeout, milliseconds
+
+if TYPE_CHECKING:
+    from ._core import PoolStats
+
+_CLOSED = "Cannot send a request, as the pool has been closed."
+
+
+def _count(name: str, value: object, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")
+    if not least <= value <= most:
+        raise ValueError(f"{name}: expected {least} to {most}, got {value}")
+    return value
+
+
+def _text(name: str, value: object) -> str:
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if not isinstance(value, str):
+        raise TypeError(f"{name}: expected str, got {type(value).__name__}")
+    if "\0" in value:
+        raise ValueError(f"{name}: contains a NUL character")
+    return value
+
+
+def _optional_text(name: str, value: object) -> Optional[str]:
+    return None if value is None else _text(name, value)
+
+
+def _header_pairs(headers: Optional[Mapping[str, str]]) -> Optional[tuple[tuple[str, str], ...]]:
+    if not headers:
+        return None
+    return tuple((_text("headers", name), _text("headers", headers[name])) for name in headers)
+
+
+class HolySheepPool:
+    """Requests to one gateway over kept connections, at most so many at a time.
+
+    A pool may be made anywhere, without an event loop, and used from any number of event
+    loops and threads. Nothing is opened before the first call.
+
+    api_key: sent as "Authorization: Bearer ...".
+    base_url: "http[s]://host[:port][/path]".
+    max_connections: calls in flight at a time, 1 to 100,000; further ones wait, first come
+        first served.
+    max_keepalive: idle connections kept, from 0.
+    timeout: seconds for connecting, for each read and for each write; None for no limit; or
+        a Timeout.
+    pool_timeout, total_timeout: seconds of waiting for a place, and from the call to the last
+        byte; None for no limit. They replace those of `timeout`.
+    ca_file: PEM file of trusted authorities, instead of SSL_CERT_FILE or the system's.
+    verify: False accepts any certificate.
+    cert_file, key_file: PEM files of a client certificate.
+    proxy: "http://[user:password@]host:port", or "" for none; by default what HTTP_PROXY,
+        HTTPS_PROXY, ALL_PROXY and NO_PROXY say.
+    headers: sent with every request.
+    keepalive_expiry: seconds after which an idle connection is dropped; None: never.
+    max_reply_bytes: limit of a reply's body, after decompression.
+
+    Raises TypeError or ValueError, which name the argument.
+    """
+
+    def __init__(
+        self,
+        api_key: Optional[str],
+        base_url: str = "https://api.holysheep.ai/v1",
+        max_connections: int = 100,
+        max_keepalive: int = 20,
+        timeout: Union[float, Timeout, None] = 30.0,
+        *,
+        pool_timeout: Optional[float] = None,
+        total_timeout: Optional[float] = None,
+        ca_file: Union[str, os.PathLike[str], None] = None,
+        verify: bool = True,
+        cert_file: Union[str, os.PathLike[str], None] = None,
+        key_file: Union[str, os.PathLike[str], None] = None,
+        proxy: Optional[str] = None,
+        headers: Optional[Mapping[str, str]] = None,
+        keepalive_expiry: Optional[float] = 30.0,
+        max_reply_bytes: int = 64 << 20,
+    ) -> None:
+        base_url = _text("base_url", base_url)
+        if proxy is None:
+            proxy = proxy_for(base_url, os.environ)
+        if ca_file is None:
+            ca_file = os.environ.get("SSL_CERT_FILE") or None
+        self._core = _core.Pool(
+            base_url=base_url,
+            api_key=_optional_text("api_key", api_key),
+            max_connections=_count("max_connections", max_connections, 1, 100_000),
+            max_keepalive=_count("max_keepalive", max_keepalive, 0, 100_000) or -1,
+            insecure=not verify,
+            ca_file=_optional_text("ca_file", ca_file),
+            cert_file=_optional_text("cert_file", cert_file),
+            key_file=_optional_text("key_file", key_file),
+            proxy=_optional_text("proxy", proxy) or None,
+            headers=_header_pairs(headers),
+            timeouts=_times(as_timeout(timeout), pool_timeout, total_timeout),
+            keepalive_expiry=milliseconds("keepalive_expiry", keepalive_expiry),
+            max_reply_bytes=_count("max_reply_bytes", max_reply_bytes, 1, 1 << 62),
+        )
+        self._base_url = base_url.rstrip("/")
+        self._closed = False
+        self._bindings = LoopBindings()
+        # At exit the thread must be gone before TLS libraries are taken down.
+        self._finalizer = weakref.finalize(self, self._core.close)
+
+    async def chat_completion(
+        self,
+        model: str,
+        messages: Sequence[Mapping[str, Any]],
+        temperature: float = 0.7,
+        max_tokens: int = 2048,
+        **extra: Any,
+    ) -> dict[str, Any]:
+        """Sends one chat completion, once, and returns the decoded reply.
+
+        model, messages, temperature, max_tokens, and whatever is in `extra` (tools,
+        response_format, seed, ...) are the members of the JSON body.
+
+        Raises HTTPStatusError for a status of 300 and up; ConnectError, ConnectTimeout,
+        ReadTimeout, WriteTimeout, PoolTimeout, TotalTimeout, ReadError, WriteError,
+        ProxyError, RemoteProtocolError, DecodingError, ReplyTooLarge, whose `sent` tells
+        whether the request may have reached the server; json.JSONDecodeError for a reply
+        that isn't JSON; PoolClosed (a RuntimeError) after close.
+        """
+        body: dict[str, Any] = {
+            "model": model,
+            "messages": messages,
+            "temperature": temperature,
+            "max_tokens": max_tokens,
+        }
+        if extra:
+            if extra.get("stream"):
+                raise ValueError("stream: expected False or nothing; replies come whole")
+            body.update(extra)
+        reply = await self._exchange("POST", "/chat/completions", encode(body), None)
+        value: dict[str, Any] = self._value(reply, "POST", "/chat/completions")
+        return value
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        json: Any = None,
+        headers: Optional[Mapping[str, str]] = None,
+    ) -> Any:
+        """Sends any request, once, and returns the decoded reply.
+
+        method: "GET", "POST", ...
+        path: begins with "/", is appended to base_url.
+        json: the body, or None for none.
+        headers: in addition to the pool's; the same name replaces.
+
+        Raises what chat_completion raises. An empty reply (204) gives None.
+        """
+        method, path = _text("method", method), _text("path", path)
+        body = None if json is None else encode(json)
+        reply = await self._exchange(method, path, body, _header_pairs(headers))
+        if reply.status < 300 and not reply.body:
+            return None
+        return self._value(reply, method, path)
+
+    async def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: Optional[str],
+        headers: Optional[tuple[tuple[str, str], ...]],
+    ) -> _core.Reply:
+        """One request, one reply, whatever its status."""
+        if self._closed:
+            raise transport_error(-3, _CLOSED, 0, self._request(method, path))
+        binding = self._bindings.current()
+        tag, future = binding.expect()
+        try:
+            call = self._core.submit(binding.queue, tag, method, path, body, headers, None)
+        except BaseException:
+            del binding.futures[tag]
+            raise
+        try:
+            reply = await future
+        except BaseException:  # cancelled: the transfer stops, the place is free
+            if binding.futures.pop(tag, None) is not None:
+                self._core.cancel(call)
+            raise
+        if reply.result:
+            request = self._request(method, path)
+            raise transport_error(reply.result, reply.message, reply.sent, request)
+        return reply
+
+    def _request(self, method: str, path: str) -> Request:
+        return Request(method, self._base_url + path)
+
+    def _value(self, reply: _core.Reply, method: str, path: str) -> Any:
+        if reply.status >= 300:
+            raise status_error(self._response(reply, method, path))
+        try:
+            text = reply.text
+        except UnicodeDecodeError:
+            text = ""
+        return decode(text, lambda: reply.body)
+
+    def _response(self, reply: _core.Reply, method: str, path: str) -> Response:
+        request = self._request(method, path)
+        return Response(reply.status, reply.reason, Headers(reply.headers), reply.body, request)
+
+    def stats(self) -> PoolStats:
+        """Counters since the pool was made; in_flight and waiting are of this moment."""
+        return self._core.stats()
+
+    async def close(self) -> None:
+        """Ends outstanding calls with PoolClosed, closes connections, stops the thread.
+
+        Later calls raise PoolClosed. Closing twice is harmless.
+        """
+        self._closed = True
+        self._core.close()
+        self._bindings.detach_all()
+
+    async def __aenter__(self) -> HolySheepPool:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        bindings = getattr(self, "_bindings", None)
+        if bindings is not None:
+            bindings.detach_all()
+
+    def __repr__(self) -> str:
+        return f"<HolySheepPool {self._base_url}{' closed' if self._closed else ''}>"
+
+
+def _times(
+    timeout: Timeout, pool: Optional[float], total: Optional[float]
+) -> tuple[int, int, int, int, int]:
+    if pool is not None or total is not None:
+        timeout = Timeout(
+            timeout.connect,
+            timeout.read,
+            timeout.write,
+            timeout.pool if pool is None else pool,
+            timeout.total if total is None else total,
+        )
+    return timeout.in_milliseconds()
