@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import statistics
 import sys
 import time
@@ -56,6 +57,7 @@ async def timed_calls(call: Call, progress: Progress, label: str) -> tuple[float
     """Makes CALLS calls, IN_FLIGHT at a time; gives seconds in all and of each, sorted."""
     bar = progress.add_task(label, total=CALLS)
     latencies: list[float] = []
+    numbers = itertools.count()
 
     async def worker() -> None:
         while next(numbers) < CALLS:
