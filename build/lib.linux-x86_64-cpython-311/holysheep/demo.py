@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import statistics
 import sys
 import time
@@ -56,9 +57,10 @@ async def timed_calls(call: Call, progress: Progress, label: str) -> tuple[float
     """Makes CALLS calls, IN_FLIGHT at a time; gives seconds in all and of each, sorted."""
     bar = progress.add_task(label, total=CALLS)
     latencies: list[float] = []
+    numbers = itertools.count()
 
     async def worker() -> None:
-        while len(latencies) + IN_FLIGHT <= CALLS:
+        while next(numbers) < CALLS:
             started = time.perf_counter()
             await call()
             latencies.append(time.perf_counter() - started)
