@@ -1,0 +1,25 @@
+/* From the core's errors to Python's exceptions. The package's own exceptions are
+ * made in errors.py, from a Reply; here is what a constructor or submit can meet. */
+#include "core_module.h"
+
+void *raise_error(const sheep_error *error) {
+  switch (error->code) {
+  case SHEEP_E_NOMEM:
+    return PyErr_NoMemory();
+  case SHEEP_E_INVALID:
+    PyErr_SetString(PyExc_ValueError, error->message);
+    return NULL;
+  case SHEEP_E_SYSTEM:
+    PyErr_SetString(PyExc_OSError, error->message);
+    return NULL;
+  default:
+    PyErr_SetString(PyExc_RuntimeError, error->message);
+    return NULL;
+  }
+}
+
+void free_object(PyObject *self) {
+  PyTypeObject *type = Py_TYPE(self);
+  type->tp_free(self);
+  Py_DECREF(type);
+}
