@@ -8,11 +8,10 @@
 
 enum { FIRST_CAPACITY = 256 };
 
-int32_t buf_reserve(buf *buffer, size_t total) {
-  if (total < buffer->capacity) return SHEEP_OK;
+static int32_t grow(buf *buffer, size_t total) {
+  if (total == SIZE_MAX) return SHEEP_E_NOMEM; /* no room for the terminator */
   char *data = mem_realloc(buffer->data, total + 1);
   if (!data) return SHEEP_E_NOMEM;
-  if (!buffer->data) data[0] = '\0';
   buffer->data = data;
   buffer->capacity = total + 1;
   return SHEEP_OK;
@@ -29,7 +28,7 @@ int32_t buf_append(buf *buffer, const void *bytes, size_t length, size_t limit) 
   if (length > limit || buffer->length > limit - length) return SHEEP_E_TOO_LARGE;
   size_t needed = buffer->length + length;
   if (needed >= buffer->capacity) {
-    int32_t result = buf_reserve(buffer, next_total(buffer, needed, limit));
+    int32_t result = grow(buffer, next_total(buffer, needed, limit));
     if (result) return result;
   }
   if (length) memcpy(buffer->data + buffer->length, bytes, length);

@@ -15,8 +15,6 @@ typedef struct buf {
 /* Appends; SHEEP_E_TOO_LARGE beyond `limit` bytes in all, or SHEEP_E_NOMEM. On
  * failure the buffer is as it was. */
 int32_t buf_append(buf *buffer, const void *bytes, size_t length, size_t limit);
-/* Makes room for `total` bytes in all, so that appends up to there don't move it. */
-int32_t buf_reserve(buf *buffer, size_t total);
 void buf_free(buf *buffer);
 
 #endif
