@@ -84,31 +84,47 @@ static int32_t keep(call *pending, const char *text, size_t length) {
   return result ? result : buf_append(&pending->head, "", 1, MAX_HEAD);
 }
 
+/* NULs tell the strings of a head apart; a text that holds one would forge others. */
+static bool holds_nul(const char *text, size_t length) { return memchr(text, '\0', length) != NULL; }
+
 int32_t call_set_status_line(call *pending, int32_t status, const char *reason, size_t length) {
   call_reset_reply(pending);
+  if (holds_nul(reason, length)) return SHEEP_E_PROTOCOL;
   pending->status = status;
   return keep(pending, reason, length);
 }
 
 static bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
-/* A folded line, RFC 9112, 5.2: belongs to the value before it. */
-static int32_t continue_header(call *pending, const char *line, size_t length) {
-  while (length > 1 && is_blank(line[1])) line++, length--;
-  pending->head.length--;
-  return keep(pending, line, length);
+/* Takes the blanks off both ends. */
+static void trim(const char **text, const char **end) {
+  while (*text < *end && is_blank(**text)) ++*text;
+  while (*end > *text && is_blank((*end)[-1])) --*end;
+}
+
+static bool has_header(const call *pending) {
+  return pending->head.length && pending->head.length > strlen(pending->head.data) + 1;
+}
+
+/* A folded line, RFC 9112, 5.2: joined to the value before it by a space. */
+static int32_t continue_header(call *pending, const char *text, const char *end) {
+  if (!has_header(pending)) return SHEEP_E_PROTOCOL;
+  trim(&text, &end);
+  if (text == end) return SHEEP_OK;
+  pending->head.data[pending->head.length - 1] = ' ';
+  return keep(pending, text, (size_t)(end - text));
 }
 
 int32_t call_add_header(call *pending, const char *line, size_t length) {
-  if (length && is_blank(*line)) return continue_header(pending, line, length);
-  const char *colon = memchr(line, ':', length);
-  if (!colon || memchr(line, '\0', length)) return SHEEP_E_PROTOCOL;
-  const char *value = colon + 1;
   const char *end = line + length;
-  while (value < end && is_blank(*value)) value++;
-  while (end > value && is_blank(end[-1])) end--;
+  if (holds_nul(line, length)) return SHEEP_E_PROTOCOL;
+  if (length && is_blank(*line)) return continue_header(pending, line, end);
+  const char *colon = memchr(line, ':', length);
+  if (!colon) return SHEEP_E_PROTOCOL;
   const char *name_end = colon;
-  while (name_end > line && is_blank(name_end[-1])) name_end--;
+  const char *value = colon + 1;
+  trim(&line, &name_end);
+  trim(&value, &end);
   int32_t result = keep(pending, line, (size_t)(name_end - line));
   return result ? result : keep(pending, value, (size_t)(end - value));
 }
