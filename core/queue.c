@@ -104,6 +104,7 @@ SHEEP_API int32_t sheep_queue_wait(sheep_queue *queue, sheep_event *events, int3
                                    int64_t timeout_ms) {
   const int64_t longest = INT64_C(1) << 40;
   if (timeout_ms > longest) timeout_ms = longest;
+  if (timeout_ms < 0) timeout_ms = -1;
   int64_t deadline_us = clock_now_us() + timeout_ms * 1000;
   struct pollfd ready = {.fd = queue->signal.read_fd, .events = POLLIN};
   for (;;) {
