@@ -24,9 +24,4 @@ static void after_fork_in_child(void) {
   pools_after_fork_in_child();
 }
 
-static void watch(void) { pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); }
-
-void fork_watch(void) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, watch);
-}
+void fork_watch(void) { pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child); }

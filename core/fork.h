@@ -2,7 +2,7 @@
 #ifndef SHEEP_FORK_H
 #define SHEEP_FORK_H
 
-/* Registers the handlers, once in a process. */
+/* Registers the handlers; to be called once. */
 void fork_watch(void);
 
 #endif

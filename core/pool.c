@@ -73,12 +73,15 @@ static sheep_pool *make_pool(config *settings) {
   return pool;
 }
 
+/* When the library is loaded: a queue may be made, and the process fork, before
+ * the first pool is. */
+__attribute__((constructor)) static void watch_forks(void) { fork_watch(); }
+
 SHEEP_API sheep_pool *sheep_pool_new(const sheep_pool_options *options, sheep_error *error) {
   sheep_pool_options own;
   if (read_struct(&own, sizeof own, options, "options", error) != SHEEP_OK) return NULL;
   config *settings = config_new(&own, error);
   if (!settings) return NULL;
-  fork_watch();
   queue_set_canceller(engine_cancel);
   sheep_pool *pool = make_pool(settings);
   if (!pool) {
@@ -130,6 +133,8 @@ static int32_t check_request(const sheep_request *request, sheep_error *error) {
   if (!result) result = check_headers(request->headers, request->header_count, error);
   if (!result && request->body_length && !request->body)
     return error_set(error, SHEEP_E_INVALID, "body: is NULL, but body_length is not 0");
+  if (!result && request->reserved)
+    return error_set(error, SHEEP_E_INVALID, "request: reserved must be 0");
   return result;
 }
 
