@@ -49,6 +49,8 @@ static int32_t check_counts(const sheep_pool_options *options, sheep_error *erro
     return error_set(error, SHEEP_E_INVALID, "max_connections: must be 1 to %d", MOST_CONNECTIONS);
   if (options->max_keepalive < -1)
     return error_set(error, SHEEP_E_INVALID, "max_keepalive: must not be negative");
+  if (options->insecure > 1)
+    return error_set(error, SHEEP_E_INVALID, "insecure: must be 0 or 1");
   if (options->max_reply_bytes < 0)
     return error_set(error, SHEEP_E_INVALID, "max_reply_bytes: must not be negative");
   return SHEEP_OK;
