@@ -18,6 +18,7 @@ typedef struct lane {
   uint32_t live; /* connections that are not retired */
   bool marked;   /* in http->marked: libcurl asked to be called at once */
   list_node marked_link;
+  list_node warm_link; /* in http->warm while live > transfers */
   deadline timer;
 } lane;
 
@@ -52,6 +53,7 @@ typedef struct transfer {
   request_shape shape;
   int64_t uploaded;
   size_t head_bytes;
+  uint32_t sockets; /* opened for it */
   uint32_t sendings;
   uint32_t restarts;
   int32_t refusal; /* a SHEEP_E_ number that a callback ended the transfer with */
@@ -78,6 +80,7 @@ struct transport {
   lane *lanes;
   uint32_t lane_count;
   uint32_t first_open; /* every lane before it is full */
+  list warm;           /* lanes with an idle connection to spare, the latest first */
   list marked;
   connection **connections; /* by descriptor */
   size_t connections_size;

@@ -22,6 +22,16 @@ enum { LINGER_MS = 100, MAX_KICKS = 8 };
 
 static int64_t now_of(const transport *http) { return loop_now(http->setup.events); }
 
+/* To be called when `live` or `transfers` changed. */
+static void sort_lane(lane *home) {
+  bool warm = home->live > home->transfers;
+  if (warm == !list_empty(&home->warm_link)) return;
+  if (warm)
+    list_prepend(&home->http->warm, &home->warm_link);
+  else
+    list_remove(&home->warm_link);
+}
+
 /* ------------------------------------------------------------- connections */
 
 static void schedule_trim(transport *http) {
@@ -44,7 +54,7 @@ static void leave_idle(connection *busy) {
 static void become_idle(connection *unused) {
   transport *http = unused->home->http;
   unused->user = NULL;
-  if (unused->retired || !unused->requests || !list_empty(&unused->idle_link)) return;
+  if (unused->retired || !list_empty(&unused->idle_link)) return;
   if (unused->interest != LOOP_READABLE) watch_set(unused->watched, LOOP_READABLE);
   unused->interest = LOOP_READABLE;
   unused->idle_since = now_of(http);
@@ -64,6 +74,7 @@ static void retire(connection *unused) {
   leave_idle(unused);
   unused->retired = true;
   unused->home->live--;
+  sort_lane(unused->home);
   watch_set(unused->watched, 0);
   discard_input(unused->fd);
   shutdown(unused->fd, SHUT_RDWR);
@@ -112,9 +123,24 @@ static int32_t make_room(transport *http, int fd) {
   return SHEEP_OK;
 }
 
+static void connection_free(connection *closing) {
+  leave_idle(closing);
+  watch_close(closing->watched);
+  list_remove(&closing->lane_link);
+  if (!closing->retired) closing->home->live--;
+  sort_lane(closing->home);
+  closing->home->http->connections[closing->fd] = NULL;
+  mem_free(closing);
+}
+
+static connection *find_connection(const transport *http, curl_socket_t fd) {
+  return fd >= 0 && (size_t)fd < http->connections_size ? http->connections[fd] : NULL;
+}
+
 static connection *connection_new(lane *home, int fd) {
   transport *http = home->http;
   if (make_room(http, fd) != SHEEP_OK) return NULL;
+  if (http->connections[fd]) connection_free(http->connections[fd]);
   connection *opened = mem_zalloc(sizeof *opened);
   if (!opened) return NULL;
   opened->fd = fd;
@@ -128,21 +154,22 @@ static connection *connection_new(lane *home, int fd) {
   list_init(&opened->idle_link);
   list_append(&home->connections, &opened->lane_link);
   home->live++;
+  sort_lane(home);
   http->connections[fd] = opened;
   return opened;
 }
 
-static void connection_free(connection *closing) {
-  leave_idle(closing);
-  watch_close(closing->watched);
-  list_remove(&closing->lane_link);
-  if (!closing->retired) closing->home->live--;
-  closing->home->http->connections[closing->fd] = NULL;
-  mem_free(closing);
-}
-
-static connection *find_connection(const transport *http, curl_socket_t fd) {
-  return fd >= 0 && (size_t)fd < http->connections_size ? http->connections[fd] : NULL;
+/* libcurl closes a socket that never became a connection's without asking
+ * connection_close (7.88, cf-socket.c): those of a cancelled connect, and the losers
+ * of a race between addresses. So what a transfer opened and didn't use is gone when
+ * the transfer ends, or when the system gives the number out again. */
+static void forget_unused_sockets(const transfer *ended) {
+  list *connections = &ended->home->connections;
+  for (list_node *node = connections->next; node != connections;) {
+    connection *opened = list_entry(node, connection, lane_link);
+    node = node->next;
+    if (opened->user == ended && !opened->requests && !opened->foreign) connection_free(opened);
+  }
 }
 
 curl_socket_t connection_open(void *user, curlsocktype purpose, struct curl_sockaddr *address) {
@@ -160,6 +187,7 @@ curl_socket_t connection_open(void *user, curlsocktype purpose, struct curl_sock
     return CURL_SOCKET_BAD;
   }
   opened->user = opening;
+  opening->sockets++;
   return fd;
 }
 
@@ -202,10 +230,13 @@ static connection *adopt_foreign(lane *home, curl_socket_t fd) {
 }
 
 static void forget_socket(connection *known) {
-  if (known->foreign)
+  if (known->foreign) {
     connection_free(known);
-  else
+  } else if (known->requests) {
     become_idle(known);
+  } else {
+    watch_set(known->watched, known->interest = 0);
+  }
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *user, void *per_socket) {
@@ -271,6 +302,7 @@ static int32_t open_lane(lane *home) {
 
 int32_t lanes_init(transport *http) {
   list_init(&http->marked);
+  list_init(&http->warm);
   list_init(&http->idle);
   deadline_init(&http->trim, trim_idle);
   http->lane_count = http->setup.settings->max_connections / LANE_TRANSFERS + 1;
@@ -281,6 +313,7 @@ int32_t lanes_init(transport *http) {
     home->http = http;
     list_init(&home->connections);
     list_init(&home->marked_link);
+    list_init(&home->warm_link);
     deadline_init(&home->timer, on_lane_timer);
   }
   return SHEEP_OK;
@@ -299,7 +332,14 @@ void lanes_free(transport *http) {
   mem_free(http->connections);
 }
 
+/* A connection is opened only when no lane has one to spare, so that there are never
+ * more of them than max_connections. While addresses race for a transfer it has two,
+ * so that even a warm lane may be full. */
 lane *lanes_choose(transport *http) {
+  if (!list_empty(&http->warm)) {
+    lane *warm = list_entry(http->warm.next, lane, warm_link);
+    if (warm->transfers < LANE_TRANSFERS) return warm;
+  }
   while (http->lanes[http->first_open].transfers == LANE_TRANSFERS) http->first_open++;
   return &http->lanes[http->first_open];
 }
@@ -309,6 +349,7 @@ int32_t lane_add(lane *home, transfer *moving) {
   moving->home = home;
   if (curl_multi_add_handle(home->multi, moving->easy) != CURLM_OK) return SHEEP_E_NOMEM;
   home->transfers++;
+  sort_lane(home);
   return SHEEP_OK;
 }
 
@@ -317,7 +358,9 @@ void lane_remove(transfer *moving) {
   transport *http = home->http;
   uint32_t index = (uint32_t)(home - http->lanes);
   curl_multi_remove_handle(home->multi, moving->easy);
+  if (moving->sockets) forget_unused_sockets(moving);
   home->transfers--;
+  sort_lane(home);
   if (index < http->first_open) http->first_open = index;
 }
 

@@ -322,7 +322,7 @@ static int32_t set_url(transfer *chosen) {
 
 static void start_afresh(transfer *chosen) {
   chosen->used = NULL;
-  chosen->sendings = 0;
+  chosen->sockets = chosen->sendings = 0;
   chosen->uploaded = 0;
   chosen->head_bytes = 0;
   chosen->refusal = SHEEP_OK;
