@@ -10,6 +10,8 @@
 #include <string.h>
 #include <uv.h>
 
+enum { MAX_ADDRESSES = 4096 };
+
 struct loop {
   uv_loop_t uv;
   uv_async_t async;
@@ -109,28 +111,34 @@ void loop_keep_turning(loop *events, bool on) {
 }
 
 static int32_t append_address(buf *text, const struct addrinfo *found) {
-  char address[INET6_ADDRSTRLEN + 4] = "";
-  if (found->ai_family == AF_INET6) {
-    char bare[INET6_ADDRSTRLEN];
+  char bare[INET6_ADDRSTRLEN] = "";
+  char entry[INET6_ADDRSTRLEN + sizeof ",[]"];
+  bool is_ipv6 = found->ai_family == AF_INET6;
+  if (is_ipv6)
     uv_ip6_name((struct sockaddr_in6 *)(void *)found->ai_addr, bare, sizeof bare);
-    snprintf(address, sizeof address, "[%s]", bare);
-  } else if (found->ai_family == AF_INET) {
-    uv_ip4_name((struct sockaddr_in *)(void *)found->ai_addr, address, sizeof address);
-  }
-  if (!*address) return SHEEP_OK;
-  if (text->length && buf_append(text, ",", 1, 4096) != SHEEP_OK) return SHEEP_E_NOMEM;
-  return buf_append(text, address, strlen(address), 4096);
+  else if (found->ai_family == AF_INET)
+    uv_ip4_name((struct sockaddr_in *)(void *)found->ai_addr, bare, sizeof bare);
+  if (!*bare) return SHEEP_OK;
+  int length = snprintf(entry, sizeof entry, is_ipv6 ? "%s[%s]" : "%s%s", text->length ? "," : "", bare);
+  return buf_append(text, entry, (size_t)length, MAX_ADDRESSES);
+}
+
+/* Beyond the limit, the addresses up to there will do. */
+static const char *list_addresses(buf *text, const struct addrinfo *found) {
+  int32_t result = SHEEP_OK;
+  for (; found && result == SHEEP_OK; found = found->ai_next) result = append_address(text, found);
+  if (result != SHEEP_E_NOMEM) return text->length ? NULL : "no address of a known family";
+  buf_free(text);
+  return error_default_message(SHEEP_E_NOMEM);
 }
 
 static void on_look_up(uv_getaddrinfo_t *request, int status, struct addrinfo *found) {
   loop *events = request->data;
   buf text = {0};
   events->looking_up = false;
-  for (struct addrinfo *entry = found; entry; entry = entry->ai_next) append_address(&text, entry);
+  const char *reason = status ? uv_strerror(status) : list_addresses(&text, found);
   uv_freeaddrinfo(found);
-  if (status == UV_ECANCELED) return;
-  events->handlers.resolved(events->context, text.data,
-                            status ? uv_strerror(status) : "no address of a known family");
+  if (status != UV_ECANCELED) events->handlers.resolved(events->context, text.data, reason);
   buf_free(&text);
 }
 
