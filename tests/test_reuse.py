@@ -8,9 +8,9 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from support import MESSAGES, ScriptedGateway
 
 from holysheep import ConnectTimeout, HolySheepPool
+from support import MESSAGES, ScriptedGateway
 
 
 def test_any_kept_connection_serves_the_next_call(gateway: ScriptedGateway) -> None:

@@ -1,4 +1,4 @@
-from typing import Optional, TypedDict, final
+from typing import Optional, TypedDict, Union, final
 
 version: str
 
@@ -79,7 +79,7 @@ class Pool:
         tag: int,
         method: str,
         path: str,
-        body: Optional[str],
+        body: Union[str, bytes, None],
         headers: Optional[tuple[tuple[str, str], ...]],
         timeouts: Optional[tuple[int, int, int, int, int]],
     ) -> int: ...

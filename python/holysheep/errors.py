@@ -121,7 +121,9 @@ _WITHOUT_HTTPX = {"HolySheepError", "PoolClosed", "ForkedError"}
 
 def _own_class(cls: type) -> type:
     """The class of this module behind a combined one."""
-    return next(base for base in cls.__mro__ if base.__module__ == __name__ and "_own" not in base.__dict__)
+    return next(
+        base for base in cls.__mro__ if base.__module__ == __name__ and "_own" not in base.__dict__
+    )
 
 
 def raised_class(cls: type) -> type:
@@ -142,11 +144,12 @@ def raised_class(cls: type) -> type:
 def _rebuild(name: str, message: str, state: dict[str, Any]) -> HolySheepError:
     """Undoes pickle, in a process that may or may not have httpx."""
     cls = raised_class(globals()[name])
-    error: HolySheepError = cls.__new__(cls, message)
+    error: Any = cls.__new__(cls, message)
     Exception.__init__(error, message)
     for member, value in state.items():
         setattr(error, member.lstrip("_"), value)
-    return error
+    made: HolySheepError = error
+    return made
 
 
 _BY_RESULT: dict[int, type[HolySheepError]] = {

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 from . import _core
 from .completions import LoopBindings
-from .encoding import decode, encode
+from .encoding import decode, encode_members, encode_value
 from .environment import proxy_for
 from .errors import status_error, transport_error
 from .messages import Headers, Request, Response
@@ -37,6 +37,12 @@ def _text(name: str, value: object) -> str:
         raise TypeError(f"{name}: expected str, got {type(value).__name__}")
     if "\0" in value:
         raise ValueError(f"{name}: contains a NUL character")
+    return value
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}: expected True or False, got {type(value).__name__}")
     return value
 
 
@@ -106,7 +112,7 @@ class HolySheepPool:
             api_key=_optional_text("api_key", api_key),
             max_connections=_count("max_connections", max_connections, 1, 100_000),
             max_keepalive=_count("max_keepalive", max_keepalive, 0, 100_000) or -1,
-            insecure=not verify,
+            insecure=not _flag("verify", verify),
             ca_file=_optional_text("ca_file", ca_file),
             cert_file=_optional_text("cert_file", cert_file),
             key_file=_optional_text("key_file", key_file),
@@ -141,6 +147,8 @@ class HolySheepPool:
         whether the request may have reached the server; json.JSONDecodeError for a reply
         that isn't JSON; PoolClosed (a RuntimeError) after close.
         """
+        if not isinstance(model, str):
+            raise TypeError(f"model: expected str, got {type(model).__name__}")
         body: dict[str, Any] = {
             "model": model,
             "messages": messages,
@@ -151,7 +159,7 @@ class HolySheepPool:
             if extra.get("stream"):
                 raise ValueError("stream: expected False or nothing; replies come whole")
             body.update(extra)
-        reply = await self._exchange("POST", "/chat/completions", encode(body), None)
+        reply = await self._exchange("POST", "/chat/completions", encode_members(body), None)
         value: dict[str, Any] = self._value(reply, "POST", "/chat/completions")
         return value
 
@@ -172,7 +180,7 @@ class HolySheepPool:
         Raises what chat_completion raises. An empty reply (204) gives None.
         """
         method, path = _text("method", method), _text("path", path)
-        body = None if json is None else encode(json)
+        body = None if json is None else encode_value("json", json)
         reply = await self._exchange(method, path, body, _header_pairs(headers))
         if reply.status < 300 and not reply.body:
             return None
@@ -182,7 +190,7 @@ class HolySheepPool:
         self,
         method: str,
         path: str,
-        body: Optional[str],
+        body: Union[str, bytes, None],
         headers: Optional[tuple[tuple[str, str], ...]],
     ) -> _core.Reply:
         """One request, one reply, whatever its status."""

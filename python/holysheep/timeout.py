@@ -17,7 +17,9 @@ def milliseconds(name: str, seconds: Optional[float]) -> int:
     if seconds is None:
         return -1
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        raise TypeError(f"{name}: expected seconds (a number) or None, got {type(seconds).__name__}")
+        raise TypeError(
+            f"{name}: expected seconds (a number) or None, got {type(seconds).__name__}"
+        )
     if not math.isfinite(seconds) or seconds < 0 or seconds > LONGEST_SECONDS:
         raise ValueError(f"{name}: expected seconds from 0, or None for no limit, got {seconds!r}")
     return max(1, round(seconds * 1000))
