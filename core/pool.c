@@ -74,15 +74,17 @@ static sheep_pool *make_pool(config *settings) {
 }
 
 /* When the library is loaded: a queue may be made, and the process fork, before
- * the first pool is. */
-__attribute__((constructor)) static void watch_forks(void) { fork_watch(); }
+ * the first pool is; and no lock is needed. */
+__attribute__((constructor)) static void set_up_library(void) {
+  queue_set_canceller(engine_cancel);
+  fork_watch();
+}
 
 SHEEP_API sheep_pool *sheep_pool_new(const sheep_pool_options *options, sheep_error *error) {
   sheep_pool_options own;
   if (read_struct(&own, sizeof own, options, "options", error) != SHEEP_OK) return NULL;
   config *settings = config_new(&own, error);
   if (!settings) return NULL;
-  queue_set_canceller(engine_cancel);
   sheep_pool *pool = make_pool(settings);
   if (!pool) {
     error_set(error, SHEEP_E_NOMEM, "out of memory");
