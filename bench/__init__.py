@@ -1,0 +1,1 @@
+"""Measurements of holysheep beside its peers: `./run bench --help`."""
