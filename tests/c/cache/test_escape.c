@@ -74,6 +74,22 @@ static void assert_units(const uint32_t *codes, size_t count, size_t width) {
   buf_free(&expected);
 }
 
+/* Up to a closing quote, if there is nothing that JSON wants escaped. */
+static void assert_raw_json(const char *text, size_t length, const buf *expected) {
+  for (size_t i = 0; i < length; i++) {
+    if ((unsigned char)text[i] < 0x20 || text[i] == '"' || text[i] == '\\') return;
+  }
+  char *quoted = malloc(length + 1);
+  memcpy(quoted, text, length);
+  quoted[length] = '"';
+  buf out = {0};
+  const char *at = quoted, *fault;
+  assert_int_equal(escape_json(&out, &at, quoted + length + 1, &fault), SHEEP_OK);
+  assert_written(&out, expected);
+  free(quoted);
+  buf_free(&out);
+}
+
 static void assert_utf8(const uint32_t *codes, size_t count) {
   buf expected = plainly_escaped(codes, count), out = {0};
   char *text = malloc(count * 4 + 1);
@@ -83,6 +99,7 @@ static void assert_utf8(const uint32_t *codes, size_t count) {
   memcpy(exact, text, length);
   assert_int_equal(escape_utf8(&out, exact, length), SHEEP_OK);
   assert_written(&out, &expected);
+  assert_raw_json(exact, length, &expected);
   free(exact);
   free(text);
   buf_free(&out);
@@ -185,7 +202,7 @@ static void text_that_is_not_utf8_is_refused(void **state) {
       "\xc2 ",        "\xc2\xc2\x80", "\xe0\x80\x80", "\xe0\x9f\xbf", "\xe1\x80",
       "\xe1\x80 ",    "\xe1 \x80",    "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x80\x80\x80",
       "\xf0\x8f\xbf\xbf", "\xf1\x80\x80", "\xf1\x80\x80 ", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
-      "\xff",         "\xfe\xbf\xbf\xbf"};
+      "\xff",         "\xfe\xbf\xbf\xbf", "\xf8\x90\x80\x80", "\xfc\x80\x80\x80"};
   char text[2 * MOST_UNITS];
   for (size_t i = 0; i < LENGTH_OF(wrong); i++) {
     for (size_t before = 0; before < 600; before = before < 40 ? before + 1 : before + 59) {
