@@ -4,9 +4,14 @@
 #include "calls.h"
 #include "gateway.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
 
 /* A pool whose calls are held by the gateway: two are sent, two wait. */
 static sheep_pool *held_pool(sheep_queue *queue) {
@@ -165,6 +170,99 @@ static void a_close_ends_a_wait_without_limit(void **state) {
   sheep_queue_free(queue);
 }
 
+/* ------------------------------------------------------- what else a process has */
+
+static int open_descriptors(void) {
+  int count = 0;
+  for (int fd = 0; fd < 1024; fd++) count += fcntl(fd, F_GETFD) >= 0;
+  return count;
+}
+
+static void call_and_free(const char *url) {
+  sheep_queue *queue = queue_new();
+  sheep_pool *pool = pool_to(url);
+  for (int i = 0; i < 10; i++) submit(pool, queue);
+  await_results(queue, 10, SHEEP_OK);
+  sheep_pool_free(pool);
+  sheep_queue_free(queue);
+}
+
+static void every_descriptor_is_given_back(void **state) {
+  (void)state;
+  call_and_free(gateway_url("id=first")); /* what libraries open once stays */
+  int before = open_descriptors();
+  call_and_free(gateway_url("id=descriptors"));
+  assert_int_equal(open_descriptors(), before);
+}
+
+/* To those that are open. */
+static void limit_descriptors(struct rlimit *before) {
+  int lowest_free = dup(STDIN_FILENO);
+  close(lowest_free);
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, before), 0);
+  struct rlimit fewer = {(rlim_t)lowest_free, before->rlim_max};
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &fewer), 0);
+}
+
+static void without_descriptors_nothing_starts(void **state) {
+  (void)state;
+  struct rlimit before;
+  sheep_error error = {0};
+  sheep_queue *queue = queue_new();
+  sheep_pool *pool = pool_to(gateway_url("id=unstarted"));
+  sheep_request request = small_request();
+  limit_descriptors(&before);
+  sheep_queue *refused = sheep_queue_new(&error);
+  int32_t result = sheep_submit(pool, queue, &request, NULL, NULL);
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+  assert_null(refused);
+  assert_int_equal(error.code, SHEEP_E_SYSTEM);
+  assert_int_equal(result, SHEEP_E_SYSTEM);
+  submit(pool, queue);
+  assert_int_equal(await_result(queue), SHEEP_OK);
+  assert_settled(pool);
+  sheep_queue_free(queue);
+  sheep_pool_free(pool);
+}
+
+/* One call gets the connection that is there, the others get an error at once. */
+static void without_descriptors_kept_connections_serve(void **state) {
+  (void)state;
+  struct rlimit before;
+  sheep_queue *queue = queue_new();
+  sheep_pool *pool = pool_to(gateway_origin());
+  submit_path(pool, queue, "/");
+  assert_int_equal(await_result(queue), SHEEP_OK);
+  limit_descriptors(&before);
+  for (int i = 0; i < 3; i++) submit_path(pool, queue, "/x/id=limited,hold/");
+  int32_t results[] = {await_result(queue), await_result(queue)};
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+  assert_int_equal(results[0], SHEEP_E_SYSTEM);
+  assert_int_equal(results[1], SHEEP_E_SYSTEM);
+  gateway_await_active("limited", 1);
+  gateway_release("limited");
+  assert_int_equal(await_result(queue), SHEEP_OK);
+  assert_settled(pool);
+  sheep_queue_free(queue);
+  sheep_pool_free(pool);
+}
+
+/* The signal is blocked in every thread but the pool's, if that were to take it. */
+static void signals_are_the_callers(void **state) {
+  (void)state;
+  sigset_t waited_for, before;
+  sigemptyset(&waited_for);
+  sigaddset(&waited_for, SIGUSR1);
+  sheep_queue *queue = queue_new();
+  sheep_pool *pool = held_pool(queue);
+  assert_int_equal(pthread_sigmask(SIG_BLOCK, &waited_for, &before), 0);
+  assert_int_equal(kill(getpid(), SIGUSR1), 0);
+  assert_int_equal(sigtimedwait(&waited_for, NULL, &(struct timespec){.tv_sec = 30}), SIGUSR1);
+  assert_int_equal(pthread_sigmask(SIG_SETMASK, &before, NULL), 0);
+  sheep_pool_free(pool);
+  sheep_queue_free(queue);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(pool_before_queue_with_calls_outstanding),
@@ -177,6 +275,10 @@ int main(void) {
       cmocka_unit_test(one_pool_serves_several_queues),
       cmocka_unit_test(the_descriptor_follows_the_events),
       cmocka_unit_test(a_close_ends_a_wait_without_limit),
+      cmocka_unit_test(every_descriptor_is_given_back),
+      cmocka_unit_test(without_descriptors_nothing_starts),
+      cmocka_unit_test(without_descriptors_kept_connections_serve),
+      cmocka_unit_test(signals_are_the_callers),
   };
   return cmocka_run_group_tests(tests, gateway_start, gateway_stop);
 }

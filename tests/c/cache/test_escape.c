@@ -185,6 +185,16 @@ static void nothing_but_the_longest_escapes(void **state) {
   }
 }
 
+/* Longer than the room that is made at a time, were it not looked at again. */
+static void long_runs_of_nothing_to_escape(void **state) {
+  (void)state;
+  static uint32_t codes[20 * MOST_UNITS];
+  for (size_t i = 0; i < LENGTH_OF(codes); i++) codes[i] = 'a' + (uint32_t)(i % 26);
+  assert_all_ways(codes, LENGTH_OF(codes));
+  codes[LENGTH_OF(codes) - 1] = 0x1ea1;
+  assert_all_ways(codes, LENGTH_OF(codes));
+}
+
 static void appends_to_what_is_there(void **state) {
   (void)state;
   buf out = {0};
@@ -193,6 +203,18 @@ static void appends_to_what_is_there(void **state) {
   assert_int_equal(escape_utf8(&out, "", 0), SHEEP_OK);
   assert_string_equal(out.data, "{\"a\"\"\"");
   buf_free(&out);
+}
+
+static void assert_not_utf8(const char *text) {
+  size_t length = strlen(text);
+  char *exact = malloc(length);
+  memcpy(exact, text, length);
+  buf out = {0};
+  assert_int_equal(buf_append(&out, "as it was", 9, SIZE_MAX), SHEEP_OK);
+  assert_int_equal(escape_utf8(&out, exact, length), SHEEP_E_INVALID);
+  assert_string_equal(out.data, "as it was");
+  buf_free(&out);
+  free(exact);
 }
 
 static void text_that_is_not_utf8_is_refused(void **state) {
@@ -208,11 +230,7 @@ static void text_that_is_not_utf8_is_refused(void **state) {
     for (size_t before = 0; before < 600; before = before < 40 ? before + 1 : before + 59) {
       memset(text, 'x', before);
       strcpy(text + before, wrong[i]);
-      buf out = {0};
-      assert_int_equal(buf_append(&out, "as it was", 9, SIZE_MAX), SHEEP_OK);
-      assert_int_equal(escape_utf8(&out, text, strlen(text)), SHEEP_E_INVALID);
-      assert_string_equal(out.data, "as it was");
-      buf_free(&out);
+      assert_not_utf8(text);
     }
   }
 }
@@ -326,6 +344,7 @@ int main(void) {
       cmocka_unit_test(one_special_character_at_every_place),
       cmocka_unit_test(mixtures_of_every_length),
       cmocka_unit_test(nothing_but_the_longest_escapes),
+      cmocka_unit_test(long_runs_of_nothing_to_escape),
       cmocka_unit_test(appends_to_what_is_there),
       cmocka_unit_test(text_that_is_not_utf8_is_refused),
       cmocka_unit_test(a_fault_in_a_json_string_is_told_with_its_place),
