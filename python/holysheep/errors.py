@@ -156,6 +156,7 @@ _BY_RESULT: dict[int, type[HolySheepError]] = {
     -3: PoolClosed,
     -4: PoolClosed,
     -5: ForkedError,
+    -6: ConnectError,  # no descriptor for a socket; httpx says so, too
     -10: ConnectError,
     -11: ConnectError,
     -12: ConnectError,
@@ -177,8 +178,6 @@ def transport_error(result: int, message: str, sent: int, request: Request) -> B
     """The error for a SHEEP_E_ number of holysheep.h."""
     if result == -1:
         return MemoryError(message)
-    if result == -6:
-        return OSError(message)
     if result == -2:
         return ValueError(message)
     cls = raised_class(_BY_RESULT.get(result, TransportError))
@@ -189,7 +188,7 @@ def transport_error(result: int, message: str, sent: int, request: Request) -> B
 def status_error(response: Response) -> BaseException:
     """The error for a status of 300 and up."""
     kinds = {3: "Redirect response", 4: "Client error", 5: "Server error"}
-    kind = kinds.get(response.status_code // 100, "Unexpected status")
+    kind = kinds.get(response.status_code // 100, "Invalid status code")
     message = (
         f"{kind} '{response.status_code} {response.reason_phrase}' for url '{response.request.url}'"
     )

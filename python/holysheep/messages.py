@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';]+)""", re.IGNORECASE)
 
 
 class Headers(Mapping[str, str]):
@@ -34,6 +37,11 @@ class Headers(Mapping[str, str]):
 
     def __repr__(self) -> str:
         return f"Headers({self._pairs!r})"
+
+
+def _charset_of(headers: Headers) -> str:
+    found = _CHARSET.search(headers.get("Content-Type", ""))
+    return found.group(1) if found else "utf-8"
 
 
 class Request:
@@ -66,8 +74,12 @@ class Response:
 
     @property
     def text(self) -> str:
-        """The body as text; bytes that aren't UTF-8 are replaced."""
-        return self.content.decode("utf-8", "replace")
+        """The body as text, by the charset of its Content-Type or as UTF-8; what cannot be
+        decoded is replaced."""
+        try:
+            return self.content.decode(_charset_of(self.headers), "replace")
+        except (LookupError, UnicodeError):  # not a charset that Python knows
+            return self.content.decode("utf-8", "replace")
 
     def json(self) -> Any:
         """The body decoded. Raises json.JSONDecodeError."""
