@@ -12,7 +12,14 @@ HERE = Path(__file__).parent
 
 def pkg_config(option: str) -> list[str]:
     """What pkg-config says of the core's libraries."""
-    command = ["pkg-config", option, "libcurl >= 7.80", "libuv >= 1.44"]
+    needed = (
+        "libcurl >= 7.80",
+        "libuv >= 1.44",
+        "libxxhash >= 0.8.0",
+        "libcrypto >= 1.1.1",
+        "libcjson >= 1.7.13",
+    )
+    command = ["pkg-config", option, *needed]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
 
 

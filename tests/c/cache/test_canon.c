@@ -16,7 +16,7 @@
 /* The tests write ' for ", to be legible. Exactly as long as the text, so that
  * AddressSanitizer sees what is read. */
 static char *quoted(const char *text, size_t length) {
-  char *copy = malloc(length + 1);
+  char *copy = calloc(1, length + 1);
   for (size_t i = 0; i < length; i++) copy[i] = text[i] == '\'' ? '"' : text[i];
   return copy;
 }

@@ -14,7 +14,7 @@
  * AddressSanitizer sees what is read. */
 static verdict judge_part(int32_t status, const char *legible, size_t length, uint32_t flags,
                           usage *spent) {
-  char *body = malloc(length + 1);
+  char *body = calloc(1, length + 1);
   for (size_t i = 0; i < length; i++) body[i] = legible[i] == '\'' ? '"' : legible[i];
   verdict judged = judge_reply(status, body, length, flags, spent);
   free(body);
