@@ -3,43 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import Iterator
 
 import pytest
 
 from holysheep import ConnectTimeout, HolySheepPool
-from support import MESSAGES, ScriptedGateway
+from support import MESSAGES, ScriptedGateway, unanswering_port, until
 
 
 def test_any_kept_connection_serves_the_next_call(gateway: ScriptedGateway) -> None:
-    script = gateway.script("delay=50")
+    script = gateway.script("hold")
 
     async def main() -> tuple[int, int]:
         async with HolySheepPool("k", script.url, max_connections=200, max_keepalive=20) as pool:
-            await asyncio.gather(*(pool.chat_completion("m", MESSAGES) for _ in range(200)))
+
+            async def at_once(count: int) -> None:
+                calls = asyncio.gather(*(pool.chat_completion("m", MESSAGES) for _ in range(count)))
+                await until(lambda: script.counts()["active"] == count)
+                script.release()
+                await calls
+
+            await at_once(200)
             opened = pool.stats()["connections_opened"]
             await asyncio.sleep(0.5)  # those above max_keepalive are closed
             for count in (1, 1, 5, 20):
-                await asyncio.gather(*(pool.chat_completion("m", MESSAGES) for _ in range(count)))
+                await at_once(count)
             return opened, pool.stats()["connections_opened"]
 
     assert asyncio.run(main()) == (200, 200)
-
-
-@contextlib.contextmanager
-def unanswering_port() -> Iterator[int]:
-    """A port whose backlog is full, so that connecting to it hangs."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
 
 
 def test_calls_can_follow_connects_that_were_given_up() -> None:

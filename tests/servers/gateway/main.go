@@ -15,6 +15,8 @@ import (
 	"strings"
 )
 
+const anyPort = "127.0.0.1:0"
+
 // certificates collects -tls name=cert.pem,key.pem.
 type certificates map[string]tls.Certificate
 
@@ -28,27 +30,40 @@ func (c certificates) Set(value string) error {
 	return err
 }
 
-func listen(known *server, secure *tls.Config) string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+// listen serves a wanted host:port; it gives the real one, or the reason why not.
+func listen(known *server, wanted string, secure *tls.Config) (string, error) {
+	listener, err := net.Listen("tcp", wanted)
 	if err != nil {
-		log.Fatal(err)
+		return "", err
 	}
 	address := listener.Addr().String()
 	if secure != nil {
 		listener = tls.NewListener(listener, secure)
 	}
 	go known.accept(listener)
+	return address, nil
+}
+
+func mustListen(known *server, wanted string, secure *tls.Config) string {
+	address, err := listen(known, wanted, secure)
+	if err != nil {
+		log.Fatal(err)
+	}
 	return address
 }
 
 func main() {
 	pairs := certificates{}
 	flag.Var(pairs, "tls", "name=cert.pem,key.pem; may be repeated")
+	plain := flag.String("http", anyPort, "host:port to serve HTTP on")
 	flag.Parse()
 	known := &server{records: records{byID: map[string]*record{}}}
-	addresses := map[string]string{"http": listen(known, nil)}
+	addresses := map[string]string{"http": mustListen(known, *plain, nil)}
+	if address, err := listen(known, "[::1]:0", nil); err == nil {
+		addresses["http6"] = address
+	}
 	for name, pair := range pairs {
-		addresses[name] = listen(known, &tls.Config{Certificates: []tls.Certificate{pair}})
+		addresses[name] = mustListen(known, anyPort, &tls.Config{Certificates: []tls.Certificate{pair}})
 	}
 	line, _ := json.Marshal(addresses)
 	fmt.Println(string(line))

@@ -6,6 +6,7 @@ import "sync"
 type seen struct {
 	Method  string              `json:"method"`
 	Path    string              `json:"path"`
+	Target  string              `json:"target"` // as in the request line
 	Headers map[string][]string `json:"headers"`
 	Body    string              `json:"body"`
 }

@@ -86,9 +86,25 @@ func (s scenario) render(request seen) (head, body []byte) {
 	framing, framed := s.framing(packed)
 	var text strings.Builder
 	status := s.number("status", 200)
-	fmt.Fprintf(&text, "HTTP/1.1 %d %s\r\nContent-Type: application/json\r\n%s", status, reason(status), framing)
+	fmt.Fprintf(&text, "HTTP/1.1 %d %s\r\n%s", status, reason(status), framing)
 	if encoding != "" {
 		fmt.Fprintf(&text, "Content-Encoding: %s\r\n", encoding)
+	}
+	text.WriteString(s.fields())
+	text.WriteString("\r\n")
+	if request.Method == "HEAD" {
+		framed = nil
+	}
+	return []byte(text.String()), framed
+}
+
+// fields is the header fields that a scenario wants besides those of its body.
+func (s scenario) fields() string {
+	var text strings.Builder
+	if s.has("type") {
+		fmt.Fprintf(&text, "Content-Type: %s\r\n", s["type"])
+	} else {
+		text.WriteString("Content-Type: application/json\r\n")
 	}
 	if s.has("redirect") {
 		text.WriteString("Location: /elsewhere\r\n")
@@ -103,8 +119,7 @@ func (s scenario) render(request seen) (head, body []byte) {
 	if s.has("head_size") {
 		fmt.Fprintf(&text, "X-Pad: %s\r\n", strings.Repeat("p", s.number("head_size", 0)))
 	}
-	text.WriteString("\r\n")
-	return []byte(text.String()), framed
+	return text.String()
 }
 
 func reason(status int) string {

@@ -1,16 +1,17 @@
 package main
 
 import (
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// A scenario is how one path wants to be answered: "/x/id=a,delay=50/v1/...".
-// What isn't said is as a well-behaved gateway does it.
+// A scenario is how one path wants to be answered: "/x/id=a,delay=50/v1/...". Values
+// may be percent-encoded. What isn't said is as a well-behaved gateway does it.
 type scenario map[string]string
 
-// parseScenario gives the scenario of a path, empty for one without.
+// parseScenario gives the scenario of an escaped path, empty for one without.
 func parseScenario(path string) scenario {
 	wanted := scenario{}
 	rest := strings.TrimPrefix(path, "/x/")
@@ -20,7 +21,10 @@ func parseScenario(path string) scenario {
 	words, _, _ := strings.Cut(rest, "/")
 	for _, word := range strings.Split(words, ",") {
 		name, value, _ := strings.Cut(word, "=")
-		wanted[name] = value
+		plain, err := url.PathUnescape(value)
+		if err == nil {
+			wanted[name] = plain
+		}
 	}
 	return wanted
 }

@@ -50,17 +50,23 @@ func (s *server) serve(peer net.Conn) {
 			s.tunnel(peer, reader, request)
 			return
 		}
-		if !s.answer(&exchange{s, peer, reader, request, parseScenario(request.URL.Path), served}) {
+		if !s.answer(&exchange{s, peer, reader, request, parseScenario(request.URL.EscapedPath()), served}) {
 			return
 		}
 	}
 }
 
-// tunnel is what a proxy does; the host "refused" in the target is refused.
+// sight is what is recorded of a request.
+func sight(request *http.Request, body string) seen {
+	request.Header["Host"] = []string{request.Host}
+	return seen{request.Method, request.URL.RequestURI(), request.RequestURI, request.Header, body}
+}
+
+// tunnel is what a proxy does; it refuses what cannot be reached.
 func (s *server) tunnel(peer net.Conn, reader io.Reader, request *http.Request) {
-	s.records.begin("proxy", seen{Method: "CONNECT", Path: request.Host})
+	s.records.begin("proxy", sight(request, ""))
 	target, err := net.Dial("tcp", request.Host)
-	if err != nil || request.Header.Get("X-Refuse") != "" || strings.HasPrefix(request.Host, "refused") {
+	if err != nil {
 		io.WriteString(peer, "HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
 		return
 	}
@@ -115,8 +121,7 @@ func (s *server) answer(e *exchange) bool {
 	if err != nil {
 		return false
 	}
-	arrived := seen{e.request.Method, e.request.URL.RequestURI(), e.request.Header, string(body)}
-	arrived.Headers["Host"] = []string{e.request.Host}
+	arrived := sight(e.request, string(body))
 	id := e.wanted["id"]
 	before := s.records.begin(id, arrived)
 	completed, keep := e.reply(arrived, before)

@@ -1,0 +1,97 @@
+"""Forks: the child's pool works afresh, and the parent's is undisturbed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import Any, Callable
+
+from holysheep import HolySheepPool
+from support import MESSAGES, ScriptedGateway, until, wait_until
+
+
+def in_child(work: Callable[[], Any]) -> Callable[[], None]:
+    """Forks, does `work` in the child; gives a check that it ended well."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+
+    def check() -> None:
+        assert os.waitpid(child, 0)[1] == 0
+
+    return check
+
+
+async def echo(pool: HolySheepPool, name: str, count: int = 20) -> None:
+    async def one(number: int) -> None:
+        word = f"{name} {number}"
+        assert await pool.request("POST", "/e", json=word) == word
+
+    await asyncio.gather(*(one(number) for number in range(count)))
+
+
+def test_a_fork_between_calls_leaves_both_sides_working(gateway: ScriptedGateway) -> None:
+    script = gateway.script("echo")
+    pool = HolySheepPool("k", script.url)
+    asyncio.run(echo(pool, "before"))
+    check = in_child(lambda: asyncio.run(echo(pool, "child")))
+    asyncio.run(echo(pool, "parent"))
+    check()
+    asyncio.run(pool.close())
+    assert script.counts()["completed"] == 60
+
+
+def test_a_fork_with_calls_in_flight_leaves_both_sides_working(gateway: ScriptedGateway) -> None:
+    held, script = gateway.script("hold"), gateway.script("echo")
+    pool, other = HolySheepPool("k", held.url), HolySheepPool("k", script.url)
+
+    def child() -> None:
+        asyncio.run(echo(other, "child"))
+        stats = pool.stats()
+        assert (stats["in_flight"], stats["waiting"]) == (0, 0)
+        asyncio.run(other.close())
+        asyncio.run(pool.close())
+
+    async def main() -> None:
+        calls = [asyncio.ensure_future(pool.chat_completion("m", MESSAGES)) for _ in range(10)]
+        await echo(other, "before")
+        await until(lambda: held.counts()["active"] == 10)
+        check = in_child(child)
+        await echo(other, "parent")
+        check()
+        held.release()
+        assert all("id" in reply for reply in await asyncio.gather(*calls))
+        await pool.close()
+        await other.close()
+
+    asyncio.run(main())
+    assert held.counts()["completed"] == 10
+    assert script.counts()["completed"] == 60
+
+
+def test_a_fork_while_other_threads_call(gateway: ScriptedGateway) -> None:
+    script = gateway.script("echo")
+    pool = HolySheepPool("k", script.url)
+    stop = threading.Event()
+
+    def busy() -> None:
+        while not stop.is_set():
+            asyncio.run(echo(pool, "thread"))
+
+    threads = [threading.Thread(target=busy) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: pool.stats()["answered"] > 100)
+    for _ in range(10):
+        in_child(lambda: asyncio.run(echo(pool, "child")))()
+    stop.set()
+    for thread in threads:
+        thread.join()
+    asyncio.run(echo(pool, "parent"))
+    asyncio.run(pool.close())
