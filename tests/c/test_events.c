@@ -100,6 +100,25 @@ static void whatever_the_server_does_there_is_one_event(void **state) {
   }
 }
 
+/* The server takes the second request of a connection and hangs up: libcurl alone
+ * would send it once more. */
+static void nothing_is_sent_twice(void **state) {
+  (void)state;
+  sheep_pool *pool = pool_to(gateway_url("id=once,reuse_close"));
+  sheep_queue *queue = queue_new();
+  for (int i = 0; i < 6; i++) {
+    submit(pool, queue);
+    sheep_event event = await_event(queue);
+    assert_int_equal(event.result, i % 2 ? SHEEP_E_PROTOCOL : SHEEP_OK);
+    assert_int_equal(sheep_reply_sent(event.reply), i % 2 ? SHEEP_POSSIBLY_SENT : SHEEP_ANSWERED);
+    sheep_reply_free(event.reply);
+  }
+  assert_int_equal(gateway_count("once").requests, 6);
+  assert_no_more(pool, queue);
+  sheep_queue_free(queue);
+  sheep_pool_free(pool);
+}
+
 /* ----------------------------------------------------------------- no connection */
 
 /* A port that nobody listens on, or one that takes connections and says nothing. */
@@ -188,6 +207,27 @@ static void a_server_that_does_not_read(void **state) {
   request.write_timeout_ms = 40;
   assert_outcome(&options, &request, SHEEP_E_WRITE_TIMEOUT, SHEEP_POSSIBLY_SENT);
   free(body);
+}
+
+static void times_of_an_ended_call_run_out_unnoticed(void **state) {
+  (void)state;
+  sheep_pool *pool = pool_to(gateway_url("id=ended"));
+  sheep_queue *queue = queue_new();
+  sheep_request request = small_request();
+  request.pool_timeout_ms = request.connect_timeout_ms = request.write_timeout_ms = 5000;
+  request.read_timeout_ms = request.total_timeout_ms = 5000;
+  for (int i = 0; i < 20; i++) {
+    if (i == 10) request.total_timeout_ms = 1; /* either may come first */
+    submit_request(pool, queue, &request);
+    int32_t result = await_result(queue);
+    assert_true(result == SHEEP_OK || (i >= 10 && result == SHEEP_E_TOTAL_TIMEOUT));
+  }
+  usleep(50000);
+  submit(pool, queue);
+  assert_int_equal(await_result(queue), SHEEP_OK);
+  assert_no_more(pool, queue);
+  sheep_queue_free(queue);
+  sheep_pool_free(pool);
 }
 
 static void no_place_in_time(void **state) {
@@ -292,6 +332,28 @@ static void closed_with_calls_in_every_state(void **state) {
   sheep_pool_free(pool);
 }
 
+/* Calls that wait for the addresses, that are about to start, and that are sent. */
+static void closed_while_a_name_is_looked_up(void **state) {
+  (void)state;
+  enum { CALLS = 200 };
+  uint64_t seed = 3;
+  char url[128];
+  snprintf(url, sizeof url, "http://127.1%s", strrchr(gateway_origin(), ':'));
+  for (int round = 0; round < 30; round++) {
+    sheep_pool_options options = options_for(url);
+    options.max_connections = CALLS;
+    sheep_pool *pool = pool_with(&options);
+    sheep_queue *queue = queue_new();
+    for (int i = 0; i < CALLS; i++) submit_path(pool, queue, "/x/id=named,hold/");
+    usleep((useconds_t)random_below(&seed, 3000));
+    sheep_pool_close(pool);
+    await_results(queue, CALLS, SHEEP_E_CLOSED);
+    assert_no_more(pool, queue);
+    sheep_queue_free(queue);
+    sheep_pool_free(pool);
+  }
+}
+
 static void a_freed_queue_takes_its_calls_along(void **state) {
   (void)state;
   sheep_pool_options options = options_for(gateway_origin());
@@ -317,16 +379,19 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_reply_has_status_headers_and_body),
       cmocka_unit_test(whatever_the_server_does_there_is_one_event),
+      cmocka_unit_test(nothing_is_sent_twice),
       cmocka_unit_test(refused),
       cmocka_unit_test(a_name_that_cannot_be),
       cmocka_unit_test(a_name_is_looked_up),
       cmocka_unit_test(tls_with_a_known_authority_and_without),
       cmocka_unit_test(times_that_run_out),
       cmocka_unit_test(a_server_that_does_not_read),
+      cmocka_unit_test(times_of_an_ended_call_run_out_unnoticed),
       cmocka_unit_test(no_place_in_time),
       cmocka_unit_test(cancelled_while_active_and_while_waiting),
       cmocka_unit_test(unknown_numbers_are_left_alone),
       cmocka_unit_test(closed_with_calls_in_every_state),
+      cmocka_unit_test(closed_while_a_name_is_looked_up),
       cmocka_unit_test(a_freed_queue_takes_its_calls_along),
   };
   return cmocka_run_group_tests(tests, gateway_start, gateway_stop);

@@ -47,6 +47,8 @@ static void child_takes_forked_events(sheep_queue *queue, int32_t expected) {
     CHILD_ASSERT(sheep_reply_status(events[i].reply) == 0);
     CHILD_ASSERT(sheep_reply_sent(events[i].reply) == SHEEP_POSSIBLY_SENT);
     CHILD_ASSERT(*sheep_reply_message(events[i].reply));
+    CHILD_ASSERT(!*sheep_reply_body(events[i].reply, NULL));
+    CHILD_ASSERT(!sheep_reply_header(events[i].reply, "Content-Type"));
     sheep_reply_free(events[i].reply);
   }
   CHILD_ASSERT(sheep_queue_drain(queue, events, 1) == 0);
@@ -123,6 +125,27 @@ static void the_child_works_afresh_and_the_parent_on(void **state) {
   assert_int_equal(gateway_count("before").aborted, 0);
 }
 
+static void child_takes_one(sheep_pool *pool, sheep_queue *queue) {
+  child_takes_forked_events(queue, 1);
+  sheep_pool_free(pool);
+  sheep_queue_free(queue);
+}
+
+/* Of what the parent's thread was receiving, the child must not show a half. */
+static void a_reply_that_was_coming_in_is_not_shown(void **state) {
+  (void)state;
+  sheep_queue *queue = queue_new();
+  sheep_pool *pool = pool_to(gateway_origin());
+  uint64_t number = submit_path(pool, queue, "/x/id=dripping,drip=100/");
+  gateway_await_active("dripping", 1);
+  usleep(50000);
+  child_assert_success(child_fork(child_takes_one, pool, queue));
+  assert_int_equal(sheep_cancel(pool, number), SHEEP_OK);
+  assert_int_equal(await_result(queue), SHEEP_E_CANCELLED);
+  sheep_queue_free(queue);
+  sheep_pool_free(pool);
+}
+
 static void child_finds_it_closed(sheep_pool *pool, sheep_queue *queue) {
   sheep_request request = {.size = sizeof request, .path = "/"};
   sheep_event event;
@@ -176,6 +199,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_queue_made_before_any_pool_is_not_shared),
       cmocka_unit_test(the_child_works_afresh_and_the_parent_on),
+      cmocka_unit_test(a_reply_that_was_coming_in_is_not_shown),
       cmocka_unit_test(what_had_ended_before_stays_as_it_was),
   };
   return cmocka_run_group_tests(tests, gateway_start, gateway_stop);

@@ -168,27 +168,36 @@ static void *submit_until_closed(void *argument) {
   return NULL;
 }
 
-static void *close_it(void *pool) {
-  sheep_pool_close(pool);
+/* Whoever closes, nothing is left when it returns. */
+static void *close_it(void *argument) {
+  worker *self = argument;
+  sheep_pool_stats stats = {.size = sizeof stats};
+  sheep_pool_close(self->pool);
+  self->wrong += sheep_pool_get_stats(self->pool, &stats) != SHEEP_OK;
+  self->wrong += stats.in_flight || stats.waiting;
   return NULL;
 }
 
-/* Two threads close at once, while the others submit. */
+static void close_from_every_thread(sheep_pool *pool) {
+  pthread_t threads[THREADS];
+  worker workers[THREADS];
+  start(threads, workers, &(worker){.pool = pool}, close_it);
+  join(threads, workers);
+}
+
 static void closed_while_others_submit(void **state) {
   (void)state;
   for (int round = 0; round < 5; round++) {
-    pthread_t threads[THREADS], closer;
+    pthread_t threads[THREADS];
     worker workers[THREADS];
     atomic_int enough = 0;
     sheep_pool *pool = pool_to(gateway_url("id=race,delay=2"));
     sheep_queue *queue = queue_new();
     start(threads, workers, &(worker){.pool = pool, .queue = queue, .enough = &enough}, submit_until_closed);
     while (atomic_load(&enough) < THREADS) usleep(500);
-    assert_int_equal(pthread_create(&closer, NULL, close_it, pool), 0);
-    sheep_pool_close(pool);
-    pthread_join(closer, NULL);
-    assert_settled(pool); /* the close returned, so all have ended */
+    close_from_every_thread(pool);
     int accepted = join(threads, workers);
+    assert_settled(pool);
     for (int i = 0; i < accepted; i++) await_result(queue);
     assert_int_equal(sheep_queue_drain(queue, &(sheep_event){0}, 1), 0);
     assert_int_equal(stats_of(pool).submitted, accepted);
