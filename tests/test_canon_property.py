@@ -174,16 +174,19 @@ numbers = st.one_of(
     st.integers(min_value=2**53 - 2, max_value=2**53 + 2),
     st.integers(min_value=-(10**400), max_value=10**400),
 )
+# Escaped, or as UTF-16, these sort otherwise than by code point.
+tricky_names = st.text('"#\\]\x1f\x7f\x80\ud83d\ue000\uffff\U00010000\U0001f600', max_size=2)
 special_names = st.sampled_from((*LEFT_OUT, *LABELS, *KEPT_IN_ORDER, "model", "messages"))
+names = st.one_of(texts, tricky_names, special_names)
 values = st.recursive(
     st.one_of(st.none(), st.booleans(), numbers, texts),
     lambda inner: st.one_of(
         st.lists(inner, max_size=5),
-        st.dictionaries(st.one_of(texts, special_names), inner, max_size=6),
+        st.dictionaries(names, inner, max_size=6),
     ),
     max_leaves=40,
 )
-requests = st.dictionaries(st.one_of(texts, special_names), values, max_size=8)
+requests = st.dictionaries(names, values, max_size=8)
 layouts = st.sampled_from(
     (
         {},
