@@ -10,6 +10,13 @@ from collections.abc import Sequence
 from typing import Optional
 
 
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"expected 0 to 65535, got {number}")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     from ._core import version
 
@@ -18,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     gateway = commands.add_parser("gateway", help="serve OpenAI-shaped replies on loopback")
     gateway.add_argument("--host", default="127.0.0.1")
-    gateway.add_argument("--port", type=int, default=0, help="0: a free one (default)")
+    gateway.add_argument("--port", type=_port, default=0, help="0: a free one (default)")
     gateway.add_argument("--base", type=float, default=0.02, help="seconds a reply, at least")
     gateway.add_argument("--per-token", type=float, default=0.0, help="seconds a token")
     gateway.add_argument("--jitter", type=float, default=0.2, help="spread of both, 0 to 1")
@@ -58,7 +65,11 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         extra = "demo" if given.command == "demo" else "gateway"
         print(f'holysheep: {error}; pip install "holysheep[{extra}]"', file=sys.stderr)
         return 1
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        where = f"{given.host}: " if given.command == "gateway" else ""
+        print(f"holysheep: {where}{error}", file=sys.stderr)
+        return 1
+    except ValueError as error:
         print(f"holysheep: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
