@@ -6,6 +6,8 @@
 #include "error.h"
 
 #include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <uv.h>
@@ -20,6 +22,7 @@ struct loop {
   uv_prepare_t prepare;
   uv_getaddrinfo_t look_up;
   bool looking_up;
+  bool ending; /* nobody wants to hear of the look-up any more */
   loop_handlers handlers;
   void *context;
 };
@@ -77,16 +80,36 @@ void loop_run(loop *events) { uv_run(&events->uv, UV_RUN_DEFAULT); }
 
 void loop_stop(loop *events) { uv_stop(&events->uv); }
 
-void loop_free(loop *events) {
-  if (events->looking_up && uv_cancel((uv_req_t *)&events->look_up) != 0) return;
-  uv_close((uv_handle_t *)&events->async, NULL);
-  uv_close((uv_handle_t *)&events->timer, NULL);
-  uv_close((uv_handle_t *)&events->idle, NULL);
-  uv_close((uv_handle_t *)&events->prepare, NULL);
+/* Until the last handle is closed and the look-up, if there is one, has come back. */
+static void *finish(void *argument) {
+  loop *events = argument;
   while (uv_run(&events->uv, UV_RUN_DEFAULT) != 0) {
   }
   uv_loop_close(&events->uv);
   mem_free(events);
+  return NULL;
+}
+
+static bool finish_in_background(loop *events) {
+  pthread_t thread;
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  bool started = pthread_create(&thread, NULL, finish, events) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  if (started) pthread_detach(thread);
+  return started;
+}
+
+void loop_free(loop *events) {
+  bool stuck = events->looking_up && uv_cancel((uv_req_t *)&events->look_up) != 0;
+  events->ending = true;
+  uv_close((uv_handle_t *)&events->async, NULL);
+  uv_close((uv_handle_t *)&events->timer, NULL);
+  uv_close((uv_handle_t *)&events->idle, NULL);
+  uv_close((uv_handle_t *)&events->prepare, NULL);
+  if (!stuck || !finish_in_background(events)) finish(events);
 }
 
 void loop_wake(loop *events) { uv_async_send(&events->async); }
@@ -138,7 +161,7 @@ static void on_look_up(uv_getaddrinfo_t *request, int status, struct addrinfo *f
   events->looking_up = false;
   const char *reason = status ? uv_strerror(status) : list_addresses(&text, found);
   uv_freeaddrinfo(found);
-  if (status != UV_ECANCELED) events->handlers.resolved(events->context, text.data, reason);
+  if (!events->ending) events->handlers.resolved(events->context, text.data, reason);
   buf_free(&text);
 }
 

@@ -27,8 +27,8 @@ loop *loop_new(const loop_handlers *handlers, void *context);
 /* Returns after loop_stop. */
 void loop_run(loop *events);
 void loop_stop(loop *events);
-/* When a look-up is stuck in the system's resolver, which will come back to the
- * loop and cannot be stopped, the loop is left alone, leaked: nobody waits for it. */
+/* A look-up that the system's resolver is at cannot be stopped, and comes back to the
+ * loop: a thread of its own waits for that, so that nobody else does. */
 void loop_free(loop *events);
 
 void loop_wake(loop *events);
