@@ -3,6 +3,7 @@
 
 #include "calls.h"
 
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -104,4 +105,15 @@ void await_in_flight(const sheep_pool *pool, uint32_t count) {
     assert_in_range(tries, 0, 30000);
     usleep(1000);
   }
+}
+
+int open_descriptors(void) {
+  int count = 0;
+  for (int fd = 0; fd < 512; fd++) count += fcntl(fd, F_GETFD) >= 0;
+  return count;
+}
+
+void await_descriptors(int count) {
+  for (int tries = 0; open_descriptors() != count && tries < 5000; tries++) usleep(1000);
+  assert_int_equal(open_descriptors(), count);
 }

@@ -30,4 +30,9 @@ void assert_settled(const sheep_pool *pool);
 /* Waits until so many calls are in flight. */
 void await_in_flight(const sheep_pool *pool, uint32_t count);
 
+/* How many descriptors this process has open. */
+int open_descriptors(void);
+/* Waits until there are so many: what a pool leaves to be closed is closed soon. */
+void await_descriptors(int count);
+
 #endif
