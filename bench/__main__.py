@@ -78,7 +78,7 @@ def settings_of(given: argparse.Namespace, folder: str) -> Settings:
     """How to measure, by the options."""
     settings = Settings(make_certificate(Path(folder)))
     if given.quick:
-        settings = dataclasses.replace(settings, runs=1, seconds=0.3, share=0.2, limit=6)
+        settings = dataclasses.replace(settings, runs=1, seconds=0.2, share=0.2, limit=6)
     return dataclasses.replace(settings, runs=given.runs or settings.runs)
 
 

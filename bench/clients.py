@@ -12,7 +12,6 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, Callable, Optional
 
@@ -20,7 +19,7 @@ from . import payload
 
 Call = Callable[[], Awaitable[Any]]  # one request sent, its reply decoded
 PATH = "/chat/completions"
-PATIENCE = 120.0  # seconds: no client is to give up by itself
+PATIENCE = 120.0  # seconds, where a client has a time-out unless told: none is to give up
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,6 @@ async def open_pyreqwest(target: Target) -> AsyncIterator[Call]:
         .default_headers(HEADERS)
         .max_connections(target.in_flight)
         .pool_max_idle_per_host(target.in_flight)
-        .timeout(timedelta(seconds=PATIENCE))
     )
     authority = target.authority()
     if authority:
@@ -141,7 +139,6 @@ async def open_pyqwest(target: Target) -> AsyncIterator[Call]:
     transport = pyqwest.HTTPTransport(
         tls_ca_cert=target.authority(),
         http_version=pyqwest.HTTPVersion.HTTP1,
-        timeout=PATIENCE,
         pool_max_idle_per_host=target.in_flight,
         enable_otel=False,
     )

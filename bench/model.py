@@ -23,8 +23,8 @@ class Settings:
 
     certificate: Certificate
     runs: int = 5
-    seconds: float = 0.6
-    warm_seconds: float = 0.15
+    seconds: float = 0.5
+    warm_seconds: float = 0.1
     share: float = 1.0
     limit: float = 12.0
 

@@ -6,7 +6,7 @@ from ... import servers
 from ...model import Case, Figures, Metric, Settings
 from ...runner import MeasurementFailed, run_worker
 from ...worker import BURST, SUBMISSIONS, Task
-from .contenders import FAST, MANY, PEAK, POOLS
+from .contenders import FAST, MANY, PEAK, POOLS, PYREQWEST
 
 HOLD_SECONDS = 1
 ARRIVAL_PATIENCE = 1.0  # seconds from the first submission
@@ -49,5 +49,5 @@ FIRST = Case(
         Metric("all", "all started ms", 1e3, 1),
     ),
     measure_first_arrival,
-    FAST,
+    PYREQWEST,
 )

@@ -12,7 +12,7 @@ PEERS = tuple(name for name, client in CLIENTS.items() if client.kind == PEER)
 BARE_LOOP = next(name for name, client in CLIENTS.items() if client.kind == BARE)
 PYREQWEST = tuple(name for name in PEERS if CLIENTS[name].package == "pyreqwest")
 # The others take minutes for ten thousand calls at a time.
-FAST = tuple(name for name in PEERS if CLIENTS[name].package in ("pyreqwest", "aiohttp", "pyqwest"))
 FASTEST = (*PYREQWEST, "aiohttp, uvloop")
+FAST = (*FASTEST, "pyqwest, uvloop")
 
 PEAK = Metric("peak", "RSS MiB", 2**-20)
