@@ -27,6 +27,8 @@ def progress_bar() -> Progress:
 def measure_all(cases: Sequence[Case], settings: Settings, chosen: Iterable[str]) -> Results:
     """Measures each case `settings.runs` times for those of its clients that are chosen."""
     results = Results()
+    for case in cases:
+        case.prepare()
     wanted = set(chosen)
     with progress_bar() as progress:
         total = sum(len(wanted.intersection(case.clients)) for case in cases) * settings.runs

@@ -49,6 +49,7 @@ class Case:
     """Something measured for several clients, whose runs are interleaved.
 
     ours, peers, bare: names of clients. The first metric tells who is fastest.
+    prepare: done before anything is measured.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Case:
     measure: Callable[[str, Settings], Figures]
     peers: tuple[str, ...] = ()
     bare: Optional[str] = None
+    prepare: Callable[[], object] = lambda: None
 
     @property
     def clients(self) -> tuple[str, ...]:

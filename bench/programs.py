@@ -1,49 +1,47 @@
-"""The programs of the bench in C, compiled once into build/bench."""
+"""The programs of the bench in C, compiled into build/bench, again when a source changes."""
 
 from __future__ import annotations
 
+import functools
+import os
 import subprocess
-from collections.abc import Iterable
 from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 BUILT = ROOT / "build" / "bench"
+LIBRARY = BUILT / "library"
 C_FLAGS = ("-std=c11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Wconversion")
 
 
+@functools.cache
 def bare() -> Path:
     """The bare libcurl loop."""
-    sources = [HERE / "bare/bare.c"]
-    command = ["cc", *C_FLAGS, *_names(sources), *_pkg_config("libcurl")]
-    return _compiled("bare", command, sources)
+    return _compiled("bare", "libcurl")
 
 
+@functools.cache
 def waiting() -> Path:
-    """The program that queues calls in the core, which is linked in."""
-    core = ROOT / "core"
-    listed = [core / name for name in (core / "sources.txt").read_text().split()]
-    sources = [HERE / "waiting/waiting.c", *listed]
-    include = ROOT / "include"
-    command = ["cc", *C_FLAGS, f"-I{include}", *_names(sources)]
-    command += [*_pkg_config("libcurl", "libuv"), "-lpthread"]
-    return _compiled("waiting", command, [*sources, *core.glob("*.h"), *include.glob("*.h")])
+    """The program that queues calls in the core, over the library's public interface."""
+    if not (LIBRARY / "build.ninja").exists():
+        _run("meson", "setup", str(LIBRARY), str(ROOT), "--buildtype=release")
+    _run("meson", "compile", "-C", str(LIBRARY), "holysheep:shared_library")
+    return _compiled("waiting", "holysheep", f"-Wl,-rpath,{LIBRARY}")
 
 
-def _names(paths: Iterable[Path]) -> list[str]:
-    return [str(path) for path in paths]
-
-
-def _pkg_config(*packages: str) -> list[str]:
-    command = ["pkg-config", "--cflags", "--libs", *packages]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
-
-
-def _compiled(name: str, command: list[str], sources: Iterable[Path]) -> Path:
-    """build/bench/NAME, made again when a source is newer."""
-    binary = BUILT / name
-    newest = max(source.stat().st_mtime for source in sources)
-    if not binary.exists() or binary.stat().st_mtime < newest:
+def _compiled(name: str, package: str, *flags: str) -> Path:
+    """build/bench/NAME from NAME/NAME.c and a library that pkg-config knows."""
+    source, binary = HERE / name / f"{name}.c", BUILT / name
+    if not binary.exists() or binary.stat().st_mtime < source.stat().st_mtime:
         BUILT.mkdir(parents=True, exist_ok=True)
-        subprocess.run([*command, "-o", str(binary)], check=True)
+        options = _run("pkg-config", "--cflags", "--libs", package).split()
+        _run("cc", *C_FLAGS, str(source), "-o", str(binary), *flags, *options)
     return binary
+
+
+def _run(*command: str) -> str:
+    """What the command prints; its complaints pass through."""
+    # Where meson describes a library that isn't installed.
+    known = {**os.environ, "PKG_CONFIG_PATH": str(LIBRARY / "meson-uninstalled")}
+    ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=known)
+    return ended.stdout

@@ -62,6 +62,7 @@ def load_case(
         functools.partial(measure_load, in_flight, secure),
         peers,
         BARE_LOOP,
+        programs.bare,
     )
 
 

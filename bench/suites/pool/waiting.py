@@ -35,9 +35,10 @@ WAITING = Case(
         Metric("heap", "heap bytes"),
         Metric("heap_without_body", "without body"),
         Metric("resident", "RSS bytes"),
-        Metric("submit", "submit us", 1e6, 2),
-        Metric("cancel_short", "cancel us, short", 1e6, 2),
-        Metric("cancel_long", "cancel us, long", 1e6, 2),
+        Metric("submit", "submit CPU us", 1e6, 2),
+        Metric("cancel_short", "cancel CPU us, short", 1e6, 2),
+        Metric("cancel_long", "cancel CPU us, long", 1e6, 2),
     ),
     measure_waiting,
+    prepare=programs.waiting,
 )
