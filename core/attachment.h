@@ -4,8 +4,8 @@
  * graveyard, from which the host fetches it when it can. Nothing blocks and no
  * callback runs.
  *
- * `references` counts the entry and each hit that holds it. `recent` and `used`
- * belong to the lock of the entry's shard. */
+ * `references` counts the entry and each hit that holds it. `recent` belongs to the
+ * locks of the entry's shard. */
 #ifndef SHEEP_ATTACHMENT_H
 #define SHEEP_ATTACHMENT_H
 
@@ -28,7 +28,7 @@ struct attachment {
   void *object;
   size_t cost; /* bytes of the object and of this */
   _Atomic uint32_t references;
-  bool used; /* hit since it was last looked at for dropping */
+  atomic_bool used; /* hit since it was last looked at for dropping; relaxed */
 };
 
 size_t attachment_cost_of(size_t object_size);

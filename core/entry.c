@@ -7,8 +7,8 @@ _Static_assert(sizeof(cache_entry) == 64 || sizeof(void *) != 8, "an entry's hea
 
 enum { MALLOC_HEADER = sizeof(void *), MALLOC_GRAIN = 2 * sizeof(void *) };
 
-static const uint64_t most_tokens = (UINT64_C(1) << 24) - 1;
-static const uint64_t stored_mask = (UINT64_C(1) << 40) - 1;
+#define MOST_TOKENS ((UINT64_C(1) << 24) - 1)
+#define STORED_MASK ((UINT64_C(1) << 40) - 1)
 
 /* Added to `stored_ms`, since an entry that comes from a file can be older than
  * the monotonic clock: 17 years to either side. */
@@ -45,14 +45,13 @@ static void set_header(cache_entry *entry, const cache_key *key, const cache_val
   entry->attached = NULL;
   entry->expires = expires & (uint64_t)ENTRY_TIME_MAX;
   entry->namespace_length = key->namespace_length & ENTRY_NAMESPACE_MAX;
-  entry->stored_ms = (uint64_t)((now_us - value->age_us) / 1000 + stored_bias) & stored_mask;
-  entry->prompt_tokens = (value->prompt_tokens < most_tokens ? value->prompt_tokens : most_tokens) & most_tokens;
+  entry->stored_ms = (uint64_t)((now_us - value->age_us) / 1000 + stored_bias) & STORED_MASK;
+  entry->prompt_tokens = (value->prompt_tokens < MOST_TOKENS ? value->prompt_tokens : MOST_TOKENS) & MOST_TOKENS;
   entry->completion_tokens = value->completion_tokens;
   entry->hash = key_hash(key);
   entry->text_length = (uint32_t)key->text_length;
   entry->value_length = (uint32_t)value->length;
-  entry->recency = 0;
-  entry->linked = 0;
+  atomic_init(&entry->recency, ENTRY_UNLINKED);
   atomic_init(&entry->references, 1);
 }
 

@@ -4,8 +4,7 @@
  * key follows it.
  *
  * Who may read what: a holder of a reference reads what never changes once the
- * entry is made; `next`, `attached`, `recency` and `linked` belong to the shard's
- * lock. The two kinds never share a 64-bit word. */
+ * entry is made; `next` and `attached` belong to the shard's locks. */
 #ifndef SHEEP_ENTRY_H
 #define SHEEP_ENTRY_H
 
@@ -27,6 +26,9 @@ struct attachment;
 /* The widths of what is kept short; entry_new wants lengths within them. */
 enum { ENTRY_NAMESPACE_MAX = (1 << 15) - 1, ENTRY_RECENCY_MASK = INT32_MAX };
 
+/* The recency of an entry that is in no shard. */
+#define ENTRY_UNLINKED UINT32_MAX
+
 typedef struct cache_entry cache_entry;
 
 struct cache_entry {
@@ -44,8 +46,7 @@ struct cache_entry {
   _Atomic uint32_t references;
   uint32_t text_length; /* of the key, without the namespace */
   uint32_t value_length;
-  uint32_t recency : 31; /* what the eviction policy makes of it */
-  uint32_t linked : 1;   /* in its shard */
+  _Atomic uint32_t recency; /* what the eviction policy makes of it; relaxed */
   char bytes[];          /* namespace, key text, value, NUL */
 };
 
@@ -66,6 +67,7 @@ typedef struct cache_value {
   const char *model;
   size_t model_length;
   int64_t ttl_us; /* INT64_MAX: never expires */
+  int64_t price;  /* of its model: billionths of a dollar a token, up to INT32_MAX */
   int64_t age_us; /* that it already has, when it comes from a file */
   uint32_t prompt_tokens; /* up to 2^24 - 1 are told apart */
   uint32_t completion_tokens;
@@ -89,6 +91,14 @@ static inline void entry_retain(cache_entry *entry) {
 
 /* Gives one reference back, from any thread; the entry may outlive its store. */
 void entry_release(cache_entry *entry);
+
+static inline uint32_t entry_recency(const cache_entry *entry) {
+  return atomic_load_explicit(&((cache_entry *)(uintptr_t)entry)->recency, memory_order_relaxed);
+}
+
+static inline void entry_set_recency(cache_entry *entry, uint32_t recency) {
+  atomic_store_explicit(&entry->recency, recency, memory_order_relaxed);
+}
 
 /* How long ago it was stored, in whole milliseconds. */
 int64_t entry_age_us(const cache_entry *entry, int64_t now_us);

@@ -3,16 +3,38 @@
 
 enum { WINDOW = 16, LATEST = 16 };
 
-/* Touches since this entry's. After two billion it starts anew, and one that was
- * idle for so long stays a little longer. */
-static uint32_t lru_age(const lru *recent, const cache_entry *entry) {
-  return (recent->tick - entry->recency) & ENTRY_RECENCY_MASK;
+static uint32_t lru_now(const lru *recent) {
+  return atomic_load_explicit(&((lru *)(uintptr_t)recent)->tick, memory_order_relaxed);
 }
 
-static void lru_touch(lru *recent, cache_entry *entry) { entry->recency = ++recent->tick & ENTRY_RECENCY_MASK; }
+/* Ticks since this entry's use. After two billion it starts anew, and one that was
+ * idle for so long stays a little longer. */
+static uint32_t lru_age(const lru *recent, const cache_entry *entry) {
+  return (lru_now(recent) - entry_recency(entry)) & ENTRY_RECENCY_MASK;
+}
+
+/* Threads that do so at the same time may share a tick. */
+static void lru_advance(lru *recent) {
+  atomic_store_explicit(&recent->tick, lru_now(recent) + 1, memory_order_relaxed);
+}
+
+static void lru_use(lru *recent, cache_entry *entry) {
+  entry_set_recency(entry, lru_now(recent) & ENTRY_RECENCY_MASK);
+}
+
+/* What is hit next is more recent. */
+static void lru_insert(lru *recent, cache_entry *entry) {
+  lru_advance(recent);
+  lru_use(recent, entry);
+  lru_advance(recent);
+}
 
 static void lru_hit(lru *recent, cache_entry *entry, uint32_t entry_count) {
-  if (lru_age(recent, entry) > entry_count / LATEST) lru_touch(recent, entry);
+  if (entry_count < WINDOW)
+    lru_advance(recent);
+  else if (lru_age(recent, entry) <= entry_count / LATEST)
+    return;
+  lru_use(recent, entry);
 }
 
 /* The buckets that a window of entries takes, when they are filled as usual. */
@@ -53,7 +75,7 @@ void eviction_free(eviction *order) {
 
 void eviction_insert(eviction *order, cache_entry *entry) {
   if (order->policy == EVICTION_LRU)
-    lru_touch(&order->recent, entry);
+    lru_insert(&order->recent, entry);
   else
     s3fifo_insert(&order->queues, entry);
 }

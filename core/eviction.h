@@ -1,15 +1,18 @@
 /* Which entry of a shard goes when room is needed: one small interface, and the
  * policies behind it.
  *
- * LRU, the default, keeps no list. Each entry has the tick of its last touch, and
- * the victim is the oldest of a window of entries that moves through the index:
- * their hashes are random, and so is the window (sampling as Redis does, over
- * turns that miss nobody). It comes within a tenth of a point of exact LRU's hit
- * ratio, is exact for shards of fewer entries than a window, and costs an entry four
- * bytes where a list takes sixteen. An entry among the latest sixteenth is not touched
- * again, so that a hit on a hot one writes nothing.
+ * LRU, the default, keeps no list. Each entry has the tick of its last use, and the
+ * victim is the oldest of a window of entries that moves through the index: their
+ * hashes are random, and so is the window (sampling as Redis does, over turns that
+ * miss nobody). It comes within two tenths of a point of exact LRU's hit ratio, is
+ * exact for shards of fewer entries than a window, and costs an entry four bytes where
+ * a list takes sixteen.
+ * So that hits of many threads write as little as can be, ticks count what is stored
+ * (in small shards, hits too), and an entry that was used within the latest sixteenth
+ * of a turnover keeps its tick.
  *
- * S3-FIFO is in eviction_s3fifo.h. Not locked: under the shard's lock. */
+ * S3-FIFO is in eviction_s3fifo.h. eviction_hit is called under one of the
+ * shard's locks, by many threads at a time; all else under all of them. */
 #ifndef SHEEP_EVICTION_H
 #define SHEEP_EVICTION_H
 
@@ -19,7 +22,7 @@
 typedef enum eviction_policy { EVICTION_LRU, EVICTION_S3FIFO } eviction_policy;
 
 typedef struct lru {
-  uint32_t tick; /* of the latest touch */
+  _Atomic uint32_t tick;
   uint32_t hand; /* the bucket where the next window begins */
 } lru;
 

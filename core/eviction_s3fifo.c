@@ -57,22 +57,20 @@ static bool ghost_recall(s3fifo *queues, uint32_t hash) {
 
 /* ---------------------------------------------------------------------- queues */
 
-static uint32_t hits_of(const cache_entry *entry) { return entry->recency & HITS_MASK; }
+static uint32_t hits_of(const cache_entry *entry) { return entry_recency(entry) & HITS_MASK; }
 
-static void set_hits(cache_entry *entry, uint32_t hits) {
-  entry->recency = ((entry->recency & ~(uint32_t)HITS_MASK) | hits) & ENTRY_RECENCY_MASK;
-}
+static bool is_in_main(const cache_entry *entry) { return entry_recency(entry) & IN_MAIN; }
 
 static void join(s3fifo *queues, cache_entry *entry, bool in_main, uint32_t hits) {
   uint32_t tick = ++queues->tick & tick_mask;
-  entry->recency = (tick << TICK_SHIFT | (in_main ? IN_MAIN : 0) | hits) & ENTRY_RECENCY_MASK;
+  entry_set_recency(entry, tick << TICK_SHIFT | (in_main ? IN_MAIN : 0) | hits);
   list_append(in_main ? &queues->main : &queues->small, entry_node(entry));
   if (!in_main) queues->small_bytes += entry_cost(entry);
 }
 
 static void leave(s3fifo *queues, cache_entry *entry) {
   list_remove(entry_node(entry));
-  if (!(entry->recency & IN_MAIN)) queues->small_bytes -= entry_cost(entry);
+  if (!is_in_main(entry)) queues->small_bytes -= entry_cost(entry);
 }
 
 void s3fifo_insert(s3fifo *queues, cache_entry *entry) {
@@ -80,9 +78,10 @@ void s3fifo_insert(s3fifo *queues, cache_entry *entry) {
   queues->entry_count++;
 }
 
+/* Of hits at the same moment, some may not count. */
 void s3fifo_hit(cache_entry *entry) {
-  uint32_t hits = hits_of(entry);
-  if (hits < MOST_HITS) set_hits(entry, hits + 1);
+  uint32_t recency = entry_recency(entry);
+  if ((recency & HITS_MASK) < MOST_HITS) entry_set_recency(entry, recency + 1);
 }
 
 void s3fifo_remove(s3fifo *queues, cache_entry *entry) {
@@ -93,7 +92,7 @@ void s3fifo_remove(s3fifo *queues, cache_entry *entry) {
 /* Lets an entry that was hit enough go on; false: it must go. */
 static bool spare(s3fifo *queues, cache_entry *entry) {
   uint32_t hits = hits_of(entry);
-  bool in_main = entry->recency & IN_MAIN;
+  bool in_main = is_in_main(entry);
   if (hits < (in_main ? 1 : HITS_TO_STAY)) return false;
   leave(queues, entry);
   join(queues, entry, true, in_main ? hits - 1 : 0);
@@ -111,11 +110,11 @@ cache_entry *s3fifo_victim(s3fifo *queues) {
   cache_entry *entry = oldest(queues);
   for (int passed = 0; entry && passed < PATIENCE && spare(queues, entry); passed++)
     entry = oldest(queues);
-  if (entry && !(entry->recency & IN_MAIN)) ghost_remember(queues, entry->hash);
+  if (entry && !is_in_main(entry)) ghost_remember(queues, entry->hash);
   return entry;
 }
 
 uint32_t s3fifo_rank(const s3fifo *queues, const cache_entry *entry) {
-  uint32_t age = (queues->tick - (entry->recency >> TICK_SHIFT)) & tick_mask;
-  return tick_mask - age + (entry->recency & IN_MAIN ? tick_mask + 1 : 0);
+  uint32_t age = (queues->tick - (entry_recency(entry) >> TICK_SHIFT)) & tick_mask;
+  return tick_mask - age + (is_in_main(entry) ? tick_mask + 1 : 0);
 }

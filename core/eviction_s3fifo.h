@@ -5,8 +5,8 @@
  * another turn. So what is asked for once never displaces what is asked for often.
  *
  * The entries' list nodes are its links; their `recency` holds the hits (2 bits),
- * the queue (1) and the tick of joining it (28). Not locked: under the shard's
- * lock. */
+ * the queue (1) and the tick of joining it (28). s3fifo_hit is called under one of
+ * the shard's locks, all else under all of them. */
 #ifndef SHEEP_EVICTION_S3FIFO_H
 #define SHEEP_EVICTION_S3FIFO_H
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { DENSE = 5, SPARSE = 4, LINE = 64 }; /* entries a bucket; a fourth of them; bytes */
+enum { DENSE = 4, SPARSE = 4, LINE = 64 }; /* entries a bucket; a fourth of them; bytes */
 enum { LAST_PLACE = INDEX_PLACES - 1 };
 
 _Static_assert(sizeof(bucket) == LINE || sizeof(void *) != 8, "a bucket is one cache line");
@@ -16,11 +16,15 @@ void index_init(entry_index *index) {
 /* The largest power of two that is not above `value`. */
 static uint32_t floor_power(uint32_t value) { return UINT32_C(1) << (31 - __builtin_clz(value)); }
 
+/* The segments after the first come in fours: a quarter each of the buckets from one
+ * power of two to the next. */
 static bucket *bucket_at(const entry_index *index, uint32_t number) {
   if (number < INDEX_FIRST_BUCKETS) return &index->segments[0][number];
   uint32_t power = floor_power(number);
-  uint32_t segment = (uint32_t)__builtin_ctz(power / INDEX_FIRST_BUCKETS) + 1;
-  return &index->segments[segment][number - power];
+  uint32_t log2_quarter = (uint32_t)__builtin_ctz(power) - 2;
+  uint32_t rest = number - power;
+  uint32_t segment = 1 + 4 * log2_quarter + (rest >> log2_quarter);
+  return &index->segments[segment][rest & ((power >> 2) - 1)];
 }
 
 uint32_t index_bucket_of(const entry_index *index, uint32_t hash) {
@@ -169,11 +173,17 @@ void index_remove(entry_index *index, cache_entry *entry) {
 
 /* ------------------------------------------------------- growing and shrinking */
 
-/* Buckets up to the end of a segment, those of the ones before it included. */
-static uint32_t buckets_up_to(uint32_t segment) { return (uint32_t)INDEX_FIRST_BUCKETS << segment; }
+/* Buckets of a segment, from the second on. */
+static uint32_t buckets_of(uint32_t segment) { return UINT32_C(1) << ((segment - 1) / 4); }
 
-/* Segment n, from the second on, is as large as all before it. */
-static size_t block_bytes(uint32_t segment) { return buckets_up_to(segment - 1) * sizeof(bucket) + LINE; }
+/* Buckets up to the end of a segment, those of the ones before it included. */
+static uint32_t buckets_up_to(uint32_t segment) {
+  if (!segment) return INDEX_FIRST_BUCKETS;
+  return buckets_of(segment) * (4 + (segment - 1) % 4 + 1);
+}
+
+/* With what it takes to begin at a cache line, and a pointer to the block before it. */
+static size_t block_bytes(uint32_t segment) { return (buckets_of(segment) + 1) * sizeof(bucket); }
 
 static bool has_room(const entry_index *index) {
   return index->bucket_count < buckets_up_to(index->segment_count - 1);
@@ -185,9 +195,9 @@ size_t index_wants(const entry_index *index) {
 }
 
 void index_give(entry_index *index, void *block) {
-  uintptr_t start = ((uintptr_t)block + LINE - 1) / LINE * LINE;
-  index->blocks[index->segment_count] = block;
-  index->segments[index->segment_count++] = (bucket *)start;
+  void **start = (void **)(((uintptr_t)block / LINE + 1) * LINE);
+  start[-1] = block;
+  index->segments[index->segment_count++] = (bucket *)(void *)start;
 }
 
 /* Empties a bucket into `entries`; returns how many. */
@@ -247,9 +257,9 @@ void *index_take_unused(entry_index *index, size_t *bytes) {
   uint32_t last = index->segment_count - 1;
   if (!last || index->bucket_count > buckets_up_to(last - 1)) return NULL;
   if (index->entry_count / DENSE >= index->bucket_count) return NULL; /* given, to grow into */
-  void *block = index->blocks[last];
-  index->segments[last] = index->blocks[last] = NULL;
+  void **start = (void **)(void *)index->segments[last];
+  index->segments[last] = NULL;
   index->segment_count = last;
   *bytes = block_bytes(last);
-  return block;
+  return start[-1];
 }

@@ -4,22 +4,23 @@
  * entries; what is more hangs on the seventh as a chain.
  *
  * It grows and shrinks by single buckets (linear hashing: Litwin, VLDB 1980), so
- * that no look-up ever waits for a rehash of all. Buckets live in segments, each as
- * large as all before it, and never move.
+ * that no look-up ever waits for a rehash of all. Buckets live in segments and never
+ * move; it takes four segments to double their number, so that at most a fifth is
+ * there in vain.
  *
  * Invariants, but for the steps that index_settle still owes:
- * - 5/4 to 5 entries a bucket on average (or as many buckets as it began with, or
+ * - one to four entries a bucket on average (or as many buckets as it began with, or
  *   no memory for more);
  * - an entry's bucket is the low bits of its hash, as many as there are buckets;
  *   the buckets that are not split yet in this round take one bit less;
  * - in a bucket the used places come first, and only the seventh has a chain.
- * Not locked: under the shard's lock. It allocates nothing itself. */
+ * Read under one of the shard's locks, changed under all. It allocates nothing itself. */
 #ifndef SHEEP_INDEX_H
 #define SHEEP_INDEX_H
 
 #include "entry.h"
 
-enum { INDEX_PLACES = 7, INDEX_FIRST_BUCKETS = 4, INDEX_SEGMENTS = 25 };
+enum { INDEX_PLACES = 7, INDEX_FIRST_BUCKETS = 4, INDEX_SEGMENTS = 81 };
 
 /* Entries in a bucket beyond which the shard makes room, so that keys made to
  * collide cannot make look-ups slow. */
@@ -36,7 +37,6 @@ typedef struct entry_index {
   uint32_t segment_count; /* that it was given, with the first */
   uint32_t frozen;        /* scans under way, during which no entry may change buckets */
   bucket *segments[INDEX_SEGMENTS];
-  void *blocks[INDEX_SEGMENTS]; /* in which the segments begin at a cache line */
   _Alignas(64) bucket first[INDEX_FIRST_BUCKETS];
 } entry_index;
 

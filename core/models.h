@@ -27,6 +27,7 @@ enum { MODELS_MAX = 4096, MODEL_NAME_MAX = 255, MODEL_CHAINS = 1024 };
 typedef struct model_record {
   _Atomic uint64_t valid_from; /* the first generation that counts */
   _Atomic uint64_t claims;
+  _Atomic int64_t price; /* billionths of a dollar a token, as last stored */
   char *name; /* NULL: the record is free */
   uint32_t name_length;
   uint32_t next; /* in its chain or the list of free ones; MODELS_MAX: the end */
@@ -70,6 +71,13 @@ model_claim models_claim(models *known, const char *name, size_t length, uint64_
 /* Once more, for as long as someone else has claimed it. */
 void models_claim_again(models *known, uint32_t model);
 void models_release(models *known, uint32_t model);
+/* What a token of a claimed model costs. */
+static inline void models_set_price(models *known, uint32_t model, int64_t price) {
+  atomic_store_explicit(&known->records[model].price, price, memory_order_relaxed);
+}
+static inline uint64_t models_price(models *known, uint32_t model) {
+  return (uint64_t)atomic_load_explicit(&known->records[model].price, memory_order_relaxed);
+}
 /* The name of a claimed model, which stays in place. */
 const char *models_name(const models *known, uint32_t model, size_t *length);
 

@@ -1,7 +1,8 @@
-/* A part of the store, and its lock. */
+/* A part of the store, and its locks. */
 #include "shard.h"
 
 #include "alloc.h"
+#include "stats.h"
 
 enum { SWEPT_BY_PUT = 1, SWEPT_BY_GET = 1, SWEPT_BY_RECLAIM = 16 }; /* buckets */
 enum { SWEEP_EVERY_US = 4000 };    /* by look-ups, while there is nothing to catch up with */
@@ -11,6 +12,7 @@ enum { SETTLE_STEPS = 8 };         /* of the index, and as many for each entry r
 enum { ATTACHMENTS_SHARE = 8 };    /* an eighth of the budget */
 enum { SECOND_CHANCES = 8 };
 
+/* For what is written under a lock. */
 static void tally(_Atomic uint64_t *counter, uint64_t amount) {
   uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
   atomic_store_explicit(counter, value + amount, memory_order_relaxed);
@@ -40,6 +42,22 @@ static void init_lock(pthread_mutex_t *lock) {
 #else
   pthread_mutex_init(lock, NULL);
 #endif
+}
+
+void shard_lock_all(shard *part) {
+  for (int i = 0; i < SHARD_LANES; i++) pthread_mutex_lock(&part->lanes[i].lock);
+}
+
+void shard_unlock_all(shard *part) {
+  for (int i = 0; i < SHARD_LANES; i++) pthread_mutex_unlock(&part->lanes[i].lock);
+}
+
+/* Threads get their lanes in turn. */
+static shard_lane *own_lane(shard *part) {
+  static _Atomic uint32_t threads;
+  static _Thread_local uint32_t own; /* 0: none yet */
+  if (!own) own = 1 + atomic_fetch_add_explicit(&threads, 1, memory_order_relaxed) % SHARD_LANES;
+  return &part->lanes[own - 1];
 }
 
 static void free_garbage(const shard *part, garbage *removed) {
@@ -74,7 +92,7 @@ static void take_unused_blocks(shard *part, garbage *removed) {
 static void leave(shard *part, garbage *removed) {
   index_settle(&part->index, SETTLE_STEPS * (1 + removed->entry_count));
   take_unused_blocks(part, removed);
-  pthread_mutex_unlock(&part->lock);
+  shard_unlock_all(part);
   free_garbage(part, removed);
   *removed = (garbage){0};
 }
@@ -96,7 +114,7 @@ static void remove_entry(shard *part, cache_entry *entry, garbage *removed) {
   if (entry->attached) uncount_attachment(part, entry->attached);
   untally(&part->counters.bytes, entry_cost(entry));
   untally(&part->counters.entries, 1);
-  entry->linked = 0;
+  entry_set_recency(entry, ENTRY_UNLINKED);
   entry->next = removed->entries;
   removed->entries = entry;
   removed->entry_count++;
@@ -107,8 +125,7 @@ static attachment *choose_attachment(shard *part) {
   attachment *oldest = NULL;
   for (int chances = 0; chances <= SECOND_CHANCES; chances++) {
     oldest = list_entry(part->attachments.next, attachment, recent);
-    if (!oldest->used) break;
-    oldest->used = false;
+    if (!atomic_exchange_explicit(&oldest->used, false, memory_order_relaxed)) break;
     list_remove(&oldest->recent);
     list_append(&part->attachments, &oldest->recent);
   }
@@ -155,16 +172,19 @@ static int64_t time_left(const cache_entry *entry, int64_t now_us) {
   return entry->expires == ENTRY_TIME_MAX ? INT64_MAX : (int64_t)entry->expires - now_us;
 }
 
-/* Removes the entry if nothing can come of it any more; true if so. */
-static bool remove_if_dead(shard *part, cache_entry *entry, int64_t now_us, garbage *removed) {
-  if (!models_current(part->settings->known, entry->model, entry->generation))
-    tally(&part->counters.invalidations, 1);
-  else if (time_left(entry, now_us) <= -part->settings->stale_us)
-    tally(&part->counters.expirations, 1);
-  else
-    return false;
+typedef enum life { ALIVE, INVALIDATED, EXPIRED } life;
+
+/* Whether anything can come of it still. */
+static life life_of(const shard *part, const cache_entry *entry, int64_t now_us) {
+  if (!models_current(part->settings->known, entry->model, entry->generation)) return INVALIDATED;
+  return time_left(entry, now_us) <= -part->settings->stale_us ? EXPIRED : ALIVE;
+}
+
+static void remove_if_dead(shard *part, cache_entry *entry, int64_t now_us, garbage *removed) {
+  life found = life_of(part, entry, now_us);
+  if (found == ALIVE) return;
+  tally(found == EXPIRED ? &part->counters.expirations : &part->counters.invalidations, 1);
   remove_entry(part, entry, removed);
-  return true;
 }
 
 static void sweep_bucket(shard *part, uint32_t number, int64_t now_us, garbage *removed) {
@@ -203,7 +223,7 @@ static bool sweep_is_due(const shard *part, int64_t now_us) {
  * don't keep this one going without end. */
 void shard_reclaim(shard *part, int64_t now_us) {
   garbage removed = {0};
-  pthread_mutex_lock(&part->lock);
+  shard_lock_all(part);
   start_turn(part);
   uint32_t rounds = 2 + 2 * (part->index.bucket_count / SWEPT_BY_RECLAIM);
   for (;;) {
@@ -211,7 +231,7 @@ void shard_reclaim(shard *part, int64_t now_us) {
     bool done = index_settle(&part->index, SETTLE_STEPS * (1 + removed.entry_count)) && !part->turn_owed;
     leave(part, &removed);
     if (done || !--rounds) return;
-    pthread_mutex_lock(&part->lock);
+    shard_lock_all(part);
   }
 }
 
@@ -219,13 +239,20 @@ void shard_reclaim(shard *part, int64_t now_us) {
 
 static void touch(shard *part, cache_entry *entry) {
   eviction_hit(&part->order, entry);
-  if (entry->attached && !entry->attached->used) entry->attached->used = true;
+  attachment *attached = entry->attached;
+  if (attached && !atomic_load_explicit(&attached->used, memory_order_relaxed))
+    atomic_store_explicit(&attached->used, true, memory_order_relaxed);
 }
 
-static void count_hit(shard *part, const cache_entry *entry, bool stale) {
-  tally(stale ? &part->counters.stale_hits : &part->counters.hits, 1);
-  tally(&part->counters.prompt_tokens, entry->prompt_tokens);
-  tally(&part->counters.completion_tokens, entry->completion_tokens);
+static void count_hit(shard *part, shard_lane *lane, const cache_entry *entry, bool stale) {
+  if (stale)
+    count_add(&part->counters.stale_hits, 1);
+  else
+    tally(&lane->hits, 1);
+  tally(&lane->prompt_tokens, entry->prompt_tokens);
+  tally(&lane->completion_tokens, entry->completion_tokens);
+  tally(&lane->nanodollars, ((uint64_t)entry->prompt_tokens + entry->completion_tokens) *
+                                models_price(part->settings->known, entry->model));
 }
 
 static void take(shard *part, cache_entry *entry, int64_t now_us, cache_hit *hit) {
@@ -237,37 +264,46 @@ static void take(shard *part, cache_entry *entry, int64_t now_us, cache_hit *hit
                      .stale = left <= 0};
   entry_retain(entry);
   if (hit->attached) attachment_retain(hit->attached);
-  count_hit(part, entry, hit->stale);
   touch(part, entry);
 }
 
-/* Also when it is found dead, so that what expired is a miss to the microsecond. */
-static bool find(shard *part, const cache_key *key, int64_t now_us, int64_t stale_us, cache_hit *hit,
-                 garbage *removed) {
+typedef enum finding { FOUND, NOT_FOUND, FOUND_DEAD } finding;
+
+static finding find(shard *part, const cache_key *key, int64_t now_us, int64_t stale_us, cache_hit *hit) {
   cache_entry *entry = index_find(&part->index, key);
-  if (!entry || remove_if_dead(part, entry, now_us, removed)) return false;
+  if (!entry) return NOT_FOUND;
+  if (life_of(part, entry, now_us) != ALIVE) return FOUND_DEAD;
   int64_t left = time_left(entry, now_us);
-  if (left <= 0 && left <= -stale_us) return false;
+  if (left <= 0 && left <= -stale_us) return NOT_FOUND;
   take(part, entry, now_us, hit);
-  return true;
+  return FOUND;
+}
+
+/* What a look-up has found to do that changes something. */
+static void tend(shard *part, const cache_key *dead, int64_t now_us) {
+  garbage removed = {0};
+  shard_lock_all(part);
+  cache_entry *entry = dead ? index_find(&part->index, dead) : NULL;
+  if (entry) remove_if_dead(part, entry, now_us, &removed);
+  if (sweep_is_due(part, now_us)) sweep(part, SWEPT_BY_GET, now_us, &removed);
+  leave(part, &removed);
 }
 
 bool shard_get(shard *part, const cache_key *key, int64_t now_us, int64_t stale_us, cache_hit *hit) {
-  garbage removed = {0};
-  pthread_mutex_lock(&part->lock);
-  bool found = find(part, key, now_us, stale_us, hit, &removed);
-  if (!found) tally(&part->counters.misses, 1);
-  if (sweep_is_due(part, now_us)) sweep(part, SWEPT_BY_GET, now_us, &removed);
-  if (removed.entry_count)
-    leave(part, &removed);
-  else
-    pthread_mutex_unlock(&part->lock);
-  return found;
+  shard_lane *lane = own_lane(part);
+  pthread_mutex_lock(&lane->lock);
+  finding found = find(part, key, now_us, stale_us, hit);
+  if (found == FOUND) count_hit(part, lane, hit->entry, hit->stale);
+  bool sweeping = sweep_is_due(part, now_us);
+  pthread_mutex_unlock(&lane->lock);
+  if (found != FOUND) count_add(&part->counters.misses, 1);
+  if (found == FOUND_DEAD || sweeping) tend(part, found == FOUND_DEAD ? key : NULL, now_us);
+  return found == FOUND;
 }
 
 bool shard_delete(shard *part, const cache_key *key) {
   garbage removed = {0};
-  pthread_mutex_lock(&part->lock);
+  shard_lock_all(part);
   cache_entry *entry = index_find(&part->index, key);
   if (entry) {
     remove_entry(part, entry, &removed);
@@ -309,7 +345,6 @@ static void link_entry(shard *part, newcomer *coming, garbage *removed) {
   keep_bucket_short(part, entry->hash, removed);
   index_insert(&part->index, entry);
   eviction_insert(&part->order, entry);
-  entry->linked = 1;
   tally(&part->counters.bytes, entry_cost(entry));
   tally(&part->counters.entries, 1);
   tally(&part->counters.stores, 1);
@@ -343,7 +378,7 @@ bool shard_put(shard *part, const cache_key *key, cache_entry *entry, int64_t no
   room made = ROOM_NOT_YET;
   for (int round = 0; made == ROOM_NOT_YET; round++) {
     size_t had_bytes = coming.block_bytes;
-    pthread_mutex_lock(&part->lock);
+    shard_lock_all(part);
     sweep(part, SWEPT_BY_PUT, now_us, &removed);
     made = put_round(part, &coming, round < MOST_ROUNDS ? REMOVALS_A_ROUND : UINT32_MAX, &removed);
     leave(part, &removed);
@@ -365,13 +400,13 @@ static bool share_has_room(shard *part, size_t bytes) {
 /* Within their share, attachments of hot entries may displace cold entries. */
 static room attach_round(shard *part, cache_entry *entry, attachment *attached, uint32_t most,
                          garbage *removed) {
-  if (!entry->linked || entry->attached) return ROOM_NEVER;
+  if (entry_recency(entry) == ENTRY_UNLINKED || entry->attached) return ROOM_NEVER;
   for (; !share_has_room(part, attached->cost); most--) {
     if (!most) return ROOM_NOT_YET;
     drop_attachment(part, removed);
   }
   room made = make_room(part, attached->cost, most, false, removed);
-  if (made != ROOM_MADE || !entry->linked) return made == ROOM_MADE ? ROOM_NEVER : made;
+  if (made != ROOM_MADE || entry_recency(entry) == ENTRY_UNLINKED) return made == ROOM_MADE ? ROOM_NEVER : made;
   entry->attached = attached;
   list_append(&part->attachments, &attached->recent);
   tally(&part->counters.bytes, attached->cost);
@@ -385,7 +420,7 @@ bool shard_attach(shard *part, cache_entry *entry, attachment *attached) {
   room made = ROOM_NOT_YET;
   if (attached->cost > part->budget / ATTACHMENTS_SHARE) return false;
   for (int round = 0; made == ROOM_NOT_YET; round++) {
-    pthread_mutex_lock(&part->lock);
+    shard_lock_all(part);
     made = attach_round(part, entry, attached, round < MOST_ROUNDS ? REMOVALS_A_ROUND : UINT32_MAX, &removed);
     leave(part, &removed);
   }
@@ -395,7 +430,7 @@ bool shard_attach(shard *part, cache_entry *entry, attachment *attached) {
 void shard_drop_attachments(shard *part) {
   garbage removed = {0};
   for (bool more = true; more;) {
-    pthread_mutex_lock(&part->lock);
+    shard_lock_all(part);
     for (int i = 0; i < REMOVALS_A_ROUND && more; i++) more = drop_attachment(part, &removed);
     leave(part, &removed);
   }
@@ -404,9 +439,9 @@ void shard_drop_attachments(shard *part) {
 /* ----------------------------------------------------------------------- scans */
 
 void shard_scan_begin(shard *part) {
-  pthread_mutex_lock(&part->lock);
+  shard_lock_all(part);
   part->index.frozen++;
-  pthread_mutex_unlock(&part->lock);
+  shard_unlock_all(part);
 }
 
 static size_t scan_bucket(shard *part, uint32_t number, scanned *batch) {
@@ -422,11 +457,12 @@ static size_t scan_bucket(shard *part, uint32_t number, scanned *batch) {
 
 size_t shard_scan(shard *part, uint32_t *cursor, scanned *batch) {
   size_t count = 0;
-  pthread_mutex_lock(&part->lock);
+  pthread_mutex_t *lock = &own_lane(part)->lock;
+  pthread_mutex_lock(lock);
   while (*cursor < part->index.bucket_count && count + INDEX_BUCKET_MOST <= SCAN_ROOM)
     count += scan_bucket(part, (*cursor)++, batch + count);
   if (*cursor >= part->index.bucket_count) *cursor = SCAN_OVER;
-  pthread_mutex_unlock(&part->lock);
+  pthread_mutex_unlock(lock);
   return count;
 }
 
@@ -434,7 +470,7 @@ void shard_scan_end(shard *part) {
   garbage removed = {0};
   bool settled = false;
   for (bool first = true; !settled; first = false) {
-    pthread_mutex_lock(&part->lock);
+    shard_lock_all(part);
     if (first) part->index.frozen--;
     settled = index_settle(&part->index, SWEPT_BY_RECLAIM);
     leave(part, &removed);
@@ -448,7 +484,7 @@ bool shard_init(shard *part, const shard_settings *settings) {
   part->budget = settings->budget;
   index_init(&part->index);
   list_init(&part->attachments);
-  init_lock(&part->lock);
+  for (int i = 0; i < SHARD_LANES; i++) init_lock(&part->lanes[i].lock);
   return eviction_init(&part->order, settings->policy, &part->index, &part->budget);
 }
 
@@ -460,10 +496,10 @@ static void remove_bucket(shard *part, uint32_t number, garbage *removed) {
 
 void shard_free(shard *part) {
   garbage removed = {0};
-  pthread_mutex_lock(&part->lock);
+  shard_lock_all(part);
   for (uint32_t number = 0; number < part->index.bucket_count; number++) remove_bucket(part, number, &removed);
   index_settle(&part->index, UINT32_MAX);
   leave(part, &removed);
   eviction_free(&part->order);
-  pthread_mutex_destroy(&part->lock);
+  for (int i = 0; i < SHARD_LANES; i++) pthread_mutex_destroy(&part->lanes[i].lock);
 }

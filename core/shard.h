@@ -1,13 +1,17 @@
-/* A part of the store: a lock, and under it an index, an eviction order, a byte
- * budget and counters. Which shard an entry belongs to is the store's affair.
+/* A part of the store: an index, an eviction order, a byte budget and counters, and
+ * the locks over them. Which shard an entry belongs to is the store's affair.
  *
- * Invariants, whenever the lock is free:
+ * There is a lock for each of a few lanes; a thread has its lane. Who looks up takes
+ * the lock of its own lane, who changes anything takes all: so threads that hit the
+ * same shard don't wait for each other, nor hand a cache line to and fro.
+ *
+ * Invariants, whenever no lock is held:
  * - counters.bytes is the cost of all linked entries, of their attachments and of
- *   the index's segments, and never more than the budget;
+ *   the index's blocks, and never more than the budget;
  * - every linked entry is in the index and in the eviction order, claims its model,
  *   and its attachment, if it has one, is in `attachments`.
- * Under the lock nothing is freed, no callback runs, nothing waits, and the work
- * is bounded: what takes longer lets the lock go in between. */
+ * Under a lock nothing is freed, no callback runs, nothing waits, and the work is
+ * bounded: what takes longer lets the locks go in between. */
 #ifndef SHEEP_SHARD_H
 #define SHEEP_SHARD_H
 
@@ -25,13 +29,11 @@ typedef struct shard_settings {
   graveyard *yard;
 } shard_settings;
 
-/* Written under the lock, read by any thread. */
+/* Read by any thread at any time. Those of a lane are written under its lock, of the
+ * others most under all locks. */
 typedef struct shard_counters {
-  _Atomic uint64_t hits; /* without stale ones */
   _Atomic uint64_t stale_hits;
   _Atomic uint64_t misses;
-  _Atomic uint64_t prompt_tokens; /* of replies that were hit */
-  _Atomic uint64_t completion_tokens;
   _Atomic uint64_t stores;
   _Atomic uint64_t evictions;
   _Atomic uint64_t expirations;
@@ -44,19 +46,34 @@ typedef struct shard_counters {
   _Atomic uint64_t attachments_dropped;
 } shard_counters;
 
-typedef struct shard {
+/* All that a hit writes, but for its entry: two cache lines. */
+typedef struct shard_lane {
   _Alignas(64) pthread_mutex_t lock;
+  _Atomic uint64_t hits; /* without stale ones */
+  _Atomic uint64_t prompt_tokens; /* of replies that were hit, stale or not */
+  _Atomic uint64_t completion_tokens;
+  _Atomic uint64_t nanodollars; /* that those cost */
+} shard_lane;
+
+enum { SHARD_LANES = 4 };
+
+typedef struct shard {
+  shard_lane lanes[SHARD_LANES];
   const shard_settings *settings;
   size_t budget;
-  entry_index index;
-  eviction order;
-  list attachments; /* longest attached first */
   uint32_t sweep_hand; /* buckets below it are yet to be looked through in this turn */
   bool turn_owed;      /* for entries that were invalidated */
   uint64_t swept_generation;
   int64_t next_sweep;
-  _Alignas(64) shard_counters counters;
+  list attachments; /* longest attached first */
+  eviction order;
+  entry_index index;
+  shard_counters counters;
 } shard;
+
+/* All locks, in order; for a fork too. */
+void shard_lock_all(shard *part);
+void shard_unlock_all(shard *part);
 
 /* A reply that was found. Both references are the caller's to release. */
 typedef struct cache_hit {

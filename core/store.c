@@ -132,6 +132,7 @@ static store_result make_entry(store *cache, const cache_key *key, const cache_v
     models_release(&cache->known, model);
     return STORE_NO_MEMORY;
   }
+  if (value->price) models_set_price(&cache->known, model, value->price);
   (*entry)->model = model & UINT16_MAX;
   (*entry)->generation = generation & (uint64_t)ENTRY_TIME_MAX;
   return STORE_STORED;
@@ -166,6 +167,13 @@ void store_invalidate(store *cache, const char *model, size_t length) {
   models_invalidate(&cache->known, model, length);
 }
 
+void store_set_price(store *cache, const char *model, size_t length, int64_t price) {
+  uint32_t number;
+  if (models_claim(&cache->known, model, length, UINT64_MAX, &number) != MODEL_CLAIMED) return;
+  models_set_price(&cache->known, number, price);
+  models_release(&cache->known, number);
+}
+
 void store_clear(store *cache) { models_clear(&cache->known); }
 
 void store_reclaim(store *cache, int64_t now_us) {
@@ -194,12 +202,16 @@ static void add_counter(uint64_t *sum, _Atomic uint64_t *counter) {
   *sum += atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-static void add_shard(store_stats *stats, shard_counters *counters) {
-  add_counter(&stats->hits, &counters->hits);
+static void add_hits(store_stats *stats, shard_lane *lane) {
+  add_counter(&stats->hits, &lane->hits);
+  add_counter(&stats->prompt_tokens, &lane->prompt_tokens);
+  add_counter(&stats->completion_tokens, &lane->completion_tokens);
+  add_counter(&stats->nanodollars, &lane->nanodollars);
+}
+
+static void add_others(store_stats *stats, shard_counters *counters) {
   add_counter(&stats->stale_hits, &counters->stale_hits);
   add_counter(&stats->misses, &counters->misses);
-  add_counter(&stats->prompt_tokens, &counters->prompt_tokens);
-  add_counter(&stats->completion_tokens, &counters->completion_tokens);
   add_counter(&stats->stores, &counters->stores);
   add_counter(&stats->evictions, &counters->evictions);
   add_counter(&stats->expirations, &counters->expirations);
@@ -214,7 +226,10 @@ static void add_shard(store_stats *stats, shard_counters *counters) {
 
 void store_read_stats(store *cache, store_stats *stats) {
   *stats = (store_stats){0};
-  for (uint32_t i = 0; i < cache->shard_count; i++) add_shard(stats, &cache->shards[i].counters);
+  for (uint32_t i = 0; i < cache->shard_count; i++) {
+    for (int lane = 0; lane < SHARD_LANES; lane++) add_hits(stats, &cache->shards[i].lanes[lane]);
+    add_others(stats, &cache->shards[i].counters);
+  }
   add_counter(&stats->waiting_bytes, &cache->yard.bytes);
   for (int reason = 0; reason < STORE_RESULTS; reason++)
     add_counter(&stats->refused[reason], &cache->refused[reason]);
@@ -230,10 +245,10 @@ models *store_models(store *cache) { return &cache->known; }
 
 void store_lock_all(store *cache) {
   pthread_mutex_lock(&cache->known.lock);
-  for (uint32_t i = 0; i < cache->shard_count; i++) pthread_mutex_lock(&cache->shards[i].lock);
+  for (uint32_t i = 0; i < cache->shard_count; i++) shard_lock_all(&cache->shards[i]);
 }
 
 void store_unlock_all(store *cache) {
-  for (uint32_t i = 0; i < cache->shard_count; i++) pthread_mutex_unlock(&cache->shards[i].lock);
+  for (uint32_t i = 0; i < cache->shard_count; i++) shard_unlock_all(&cache->shards[i]);
   pthread_mutex_unlock(&cache->known.lock);
 }

@@ -46,6 +46,7 @@ typedef struct store_stats {
   uint64_t misses;
   uint64_t prompt_tokens; /* of the replies that were hit: not paid for again */
   uint64_t completion_tokens;
+  uint64_t nanodollars; /* that those cost */
   uint64_t stores;
   uint64_t evictions;
   uint64_t expirations;
@@ -82,6 +83,8 @@ bool store_could_fit(const store *cache, const cache_key *key, size_t value_leng
 /* Exactly this model's entries, or all, are not found from now on. O(1). */
 void store_invalidate(store *cache, const char *model, size_t length);
 void store_clear(store *cache);
+/* What a token of a model costs, where entries of it are that came without a price. */
+void store_set_price(store *cache, const char *model, size_t length, int64_t price);
 /* Gives back the memory of all that is dead; looks at every entry, a few at a time. */
 void store_reclaim(store *cache, int64_t now_us);
 

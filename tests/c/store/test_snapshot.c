@@ -150,6 +150,24 @@ static void all_that_is_known_of_an_entry_comes_back(void **state) {
   store_free(cache);
 }
 
+static void an_entry_of_nothing_comes_back(void **state) {
+  (void)state;
+  store *cache = new_store((store_options){0});
+  cache_value value = value_of("", "", INT64_MAX);
+  cache_key key = {"", 0, "", 0, {0, 0}};
+  key.digest = store_digest(cache, key.text, 0);
+  cache_hit hit;
+  store_put(cache, &key, &value, 0, 0);
+  save(cache, 0, saved_at);
+  store_free(cache);
+  cache = new_store((store_options){0});
+  assert_int_equal(load(cache, 0, saved_at).entries, 1);
+  assert_true(store_get(cache, &key, 0, 0, &hit));
+  assert_int_equal(hit.entry->value_length, 0);
+  entry_release(hit.entry);
+  store_free(cache);
+}
+
 static void an_empty_store_makes_a_sound_file(void **state) {
   (void)state;
   store *cache = new_store((store_options){0});
@@ -517,6 +535,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_saved_comes_back),
       cmocka_unit_test(all_that_is_known_of_an_entry_comes_back),
+      cmocka_unit_test(an_entry_of_nothing_comes_back),
       cmocka_unit_test(an_empty_store_makes_a_sound_file),
       cmocka_unit_test(what_is_dead_is_not_saved),
       cmocka_unit_test(what_expires_meanwhile_is_left_out),
