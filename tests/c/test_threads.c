@@ -16,6 +16,7 @@ typedef struct worker {
   sheep_queue *queue;
   uint64_t name; /* the upper half of its tags */
   atomic_int *enough;
+  pthread_barrier_t *barrier;
   int accepted;
   int refused; /* because the pool was closed */
   int wrong;
@@ -262,6 +263,32 @@ static void queues_freed_while_the_pool_closes(void **state) {
   }
 }
 
+static void *free_the_queue(void *argument) {
+  worker *self = argument;
+  pthread_barrier_wait(self->barrier);
+  sheep_queue_free(self->queue);
+  return NULL;
+}
+
+/* Its cancels may come when the pool's thread reads no letters any more. */
+static void a_long_queue_freed_while_the_pool_closes(void **state) {
+  (void)state;
+  for (int round = 0; round < 20; round++) {
+    pthread_t thread;
+    pthread_barrier_t barrier;
+    worker self = {.pool = pool_to(gateway_origin()), .queue = queue_new(), .barrier = &barrier};
+    for (uint64_t i = 0; i < 1000; i++) assert_int_equal(submit_tagged(&self, i, NULL), SHEEP_OK);
+    assert_int_equal(pthread_barrier_init(&barrier, NULL, 2), 0);
+    assert_int_equal(pthread_create(&thread, NULL, free_the_queue, &self), 0);
+    pthread_barrier_wait(&barrier);
+    sheep_pool_close(self.pool);
+    pthread_join(thread, NULL);
+    assert_settled(self.pool);
+    pthread_barrier_destroy(&barrier);
+    sheep_pool_free(self.pool);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_with_a_queue_of_its_own),
@@ -270,6 +297,7 @@ int main(void) {
       cmocka_unit_test(closed_while_others_submit),
       cmocka_unit_test(pools_come_and_go_in_every_thread),
       cmocka_unit_test(queues_freed_while_the_pool_closes),
+      cmocka_unit_test(a_long_queue_freed_while_the_pool_closes),
   };
   return cmocka_run_group_tests(tests, gateway_start, gateway_stop);
 }
