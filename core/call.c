@@ -4,7 +4,6 @@
 #include "alloc.h"
 
 #include <string.h>
-#include <strings.h>
 
 /* The head of a reply as kept here; libcurl's own limit is of the same size. */
 enum { MAX_HEAD = 512 << 10 };
@@ -49,11 +48,11 @@ static void copy_request(call *made, const sheep_request *request) {
   for (size_t i = 0; i < request->header_count; i++) put_header(&place, &request->headers[i]);
 }
 
-call *call_new(const sheep_request *request, const time_limits *limits) {
-  if (request->body_length > SIZE_MAX / 2) return NULL;
-  call *made = mem_alloc(sizeof *made + request_size(request));
+static call *make(const sheep_request *request, const time_limits *limits, size_t room) {
+  call *made = mem_alloc(sizeof *made + room);
   if (!made) return NULL;
   memset(made, 0, sizeof *made);
+  made->references = 1;
   made->submission.kind = MAIL_SUBMIT;
   list_init(&made->queue_link);
   list_init(&made->engine_link);
@@ -61,12 +60,26 @@ call *call_new(const sheep_request *request, const time_limits *limits) {
   deadline_init(&made->total, NULL);
   made->tag = request->tag;
   made->limits = *limits;
-  copy_request(made, request);
+  return made;
+}
+
+call *call_new(const sheep_request *request, const time_limits *limits) {
+  if (request->body_length > SIZE_MAX / 2) return NULL;
+  call *made = make(request, limits, request_size(request));
+  if (made) copy_request(made, request);
+  return made;
+}
+
+call *call_new_sharing(const sheep_request *request, const time_limits *limits) {
+  call *made = make(request, limits, 0);
+  if (made) made->state = CALL_SHARING;
   return made;
 }
 
 void call_free(call *ended) {
-  if (!ended) return;
+  if (!ended || atomic_fetch_sub_explicit(&ended->references, 1, memory_order_acq_rel) > 1) return;
+  if (ended->entry) entry_release(ended->entry);
+  call_free(ended->carrier);
   mem_free(ended->message);
   buf_free(&ended->head);
   buf_free(&ended->reply);
@@ -135,57 +148,19 @@ void call_set_result(call *pending, int32_t result, const char *message) {
   pending->message = result && message ? mem_strdup(message) : NULL;
 }
 
-/* ------------------------------------------------------------- the ABI's view */
-
-SHEEP_API int32_t sheep_reply_status(const sheep_reply *reply) { return reply->status; }
-
-SHEEP_API const char *sheep_reply_reason(const sheep_reply *reply) {
-  return reply->head.length ? reply->head.data : "";
+void call_set_hit(call *answered, cache_hit *hit) {
+  answered->status = 200;
+  answered->sent = SHEEP_ANSWERED;
+  answered->cached = hit->stale ? SHEEP_CACHED_STALE : SHEEP_CACHED_FRESH;
+  answered->entry = hit->entry;
+  if (hit->attached) attachment_release(hit->attached);
 }
 
-SHEEP_API const char *sheep_reply_body(const sheep_reply *reply, size_t *length) {
-  if (length) *length = reply->reply.length;
-  return reply->reply.length ? reply->reply.data : "";
+void call_set_carrier(call *answered, call *carrier) {
+  atomic_fetch_add_explicit(&carrier->references, 1, memory_order_relaxed);
+  answered->carrier = carrier;
+  answered->status = carrier->status;
+  answered->sent = carrier->sent;
 }
 
-/* The string after this one, or NULL behind the last. */
-static const char *next_text(const sheep_reply *reply, const char *text) {
-  const char *next = text + strlen(text) + 1;
-  return next < reply->head.data + reply->head.length ? next : NULL;
-}
-
-static const char *first_name(const sheep_reply *reply) {
-  return reply->head.length ? next_text(reply, reply->head.data) : NULL;
-}
-
-SHEEP_API const char *sheep_reply_header(const sheep_reply *reply, const char *name) {
-  for (const char *found = first_name(reply); found;) {
-    const char *value = next_text(reply, found);
-    if (value && strcasecmp(found, name) == 0) return value;
-    found = value ? next_text(reply, value) : NULL;
-  }
-  return NULL;
-}
-
-SHEEP_API int32_t sheep_reply_header_at(const sheep_reply *reply, size_t index,
-                                        sheep_header *header) {
-  for (const char *found = first_name(reply); found;) {
-    const char *value = next_text(reply, found);
-    if (value && index-- == 0) {
-      *header = (sheep_header){found, value};
-      return SHEEP_OK;
-    }
-    found = value ? next_text(reply, value) : NULL;
-  }
-  return SHEEP_E_INVALID;
-}
-
-SHEEP_API int32_t sheep_reply_sent(const sheep_reply *reply) { return reply->sent; }
-
-SHEEP_API const char *sheep_reply_message(const sheep_reply *reply) {
-  return reply->message ? reply->message : error_default_message(reply->result);
-}
-
-SHEEP_API int64_t sheep_reply_latency_us(const sheep_reply *reply) { return reply->latency_us; }
-
-SHEEP_API void sheep_reply_free(sheep_reply *reply) { call_free(reply); }
+const call *call_shown(const call *reply) { return reply->carrier ? reply->carrier : reply; }

@@ -8,11 +8,13 @@
 #define SHEEP_CALL_H
 
 #include "buf.h"
+#include "cache.h"
 #include "config.h"
 #include "deadline.h"
 #include "mpsc.h"
 
 typedef enum call_state {
+  CALL_SHARING,   /* waits for the reply to another's request */
   CALL_WAITING,   /* for a connection */
   CALL_RESOLVING, /* admitted, waits for the host's addresses */
   CALL_ACTIVE,    /* a transfer of it runs */
@@ -28,6 +30,7 @@ typedef struct mail {
 } mail;
 
 struct engine;
+struct flight;
 struct transfer;
 
 typedef struct sheep_reply call;
@@ -35,7 +38,7 @@ typedef struct sheep_reply call;
 struct sheep_reply {
   mail submission;
   list_node queue_link;  /* outstanding or done; under the queue's lock */
-  list_node engine_link; /* waiting, resolving or active */
+  list_node engine_link; /* waiting, resolving or active; of a sharing one: in its flight */
   call *next_in_table;
   deadline phase; /* pool, connect, write or read timeout, whichever runs */
   deadline total;
@@ -43,6 +46,7 @@ struct sheep_reply {
   sheep_queue *queue;
   struct engine *running; /* whose call it is; alive while the call is outstanding */
   struct transfer *transfer; /* while ACTIVE */
+  struct flight *flight; /* of a carrier: whom it is made for; see flight.h */
   uint64_t id;
   uint64_t tag;
   int64_t submitted_us;
@@ -61,13 +65,27 @@ struct sheep_reply {
   int32_t sent;
   int32_t status;
   char *message; /* NULL: the default one of `result` */
+  int32_t cached; /* 0, SHEEP_CACHED_FRESH or SHEEP_CACHED_STALE */
   buf head;      /* the reason phrase, then name and value of each header, NUL-terminated */
   buf reply;
+  cache_entry *entry; /* of a cached one: holds the body */
+  call *carrier;      /* of one that shared: holds head and body */
+  _Atomic uint32_t references; /* the owner's, and of each call whose carrier it is */
 };
 
 /* The copy of a checked request. NULL when memory ran out. */
 call *call_new(const sheep_request *request, const time_limits *limits);
+/* One without a request, whose answer another call or a cache will have. */
+call *call_new_sharing(const sheep_request *request, const time_limits *limits);
+/* Gives a reference back; NULL is accepted. */
 void call_free(call *ended);
+
+/* Answers a call with a cached reply; takes the hit's references. */
+void call_set_hit(call *answered, cache_hit *hit);
+/* Answers it with what another brought, which it keeps alive. */
+void call_set_carrier(call *answered, call *carrier);
+/* Whose head and body a reply shows: its own, or its carrier's. */
+const call *call_shown(const call *reply);
 
 /* Forgets what an answer has brought so far: an interim reply's, or trailers. */
 void call_reset_reply(call *pending);

@@ -15,9 +15,6 @@
 
 enum { REDIS_DIGITS = 32 };
 
-/* How a member is treated, and the objects within it. A label's is up to the flags. */
-typedef enum treatment { SORTED, IN_ORDER, LEFT_OUT, LABEL } treatment;
-
 /* Offsets are 32 bits wide: a draft is up to 6 times CANON_MOST_BYTES long. */
 typedef struct member {
   uint32_t start; /* in the draft, at the name's opening quote */
@@ -56,18 +53,19 @@ typedef struct scanner {
 static const struct {
   const char *name;
   size_t length;
-  treatment treatment;
+  canon_treatment treatment;
+  bool is_label; /* left out if the flags say so */
 } special_members[] = {
-    {NAMED("stream"), LEFT_OUT},
-    {NAMED("stream_options"), LEFT_OUT},
-    {NAMED("tools"), IN_ORDER},
-    {NAMED("functions"), IN_ORDER},
-    {NAMED("response_format"), IN_ORDER},
-    {NAMED("user"), LABEL},
-    {NAMED("safety_identifier"), LABEL},
-    {NAMED("prompt_cache_key"), LABEL},
-    {NAMED("prompt_cache_retention"), LABEL},
-    {NAMED("store"), LABEL},
+    {NAMED("stream"), CANON_LEFT_OUT, false},
+    {NAMED("stream_options"), CANON_LEFT_OUT, false},
+    {NAMED("tools"), CANON_IN_ORDER, false},
+    {NAMED("functions"), CANON_IN_ORDER, false},
+    {NAMED("response_format"), CANON_IN_ORDER, false},
+    {NAMED("user"), CANON_SORTED, true},
+    {NAMED("safety_identifier"), CANON_SORTED, true},
+    {NAMED("prompt_cache_key"), CANON_SORTED, true},
+    {NAMED("prompt_cache_retention"), CANON_SORTED, true},
+    {NAMED("store"), CANON_SORTED, true},
 };
 
 enum { SPECIAL_MEMBERS = sizeof special_members / sizeof special_members[0] };
@@ -241,6 +239,12 @@ static uint32_t find_special(const char *name, uint32_t length) {
   return i;
 }
 
+static canon_treatment treatment_of(uint32_t special, uint32_t flags) {
+  if (special == SPECIAL_MEMBERS) return CANON_SORTED;
+  if (!special_members[special].is_label) return special_members[special].treatment;
+  return flags & CANON_UNLABELLED ? CANON_LEFT_OUT : CANON_SORTED;
+}
+
 static int32_t fail_twice(scanner *s, uint32_t source) {
   s->at = s->text + source;
   return fail(s, "a member's name occurs twice");
@@ -248,15 +252,15 @@ static int32_t fail_twice(scanner *s, uint32_t source) {
 
 /* What to do with a member whose name was just drafted. Those left out must be checked
  * for a second one here, for no sorting will bring them together. */
-static int32_t treat(scanner *s, const member *named, bool in_order, treatment *treated) {
-  *treated = in_order ? IN_ORDER : SORTED;
+static int32_t treat(scanner *s, const member *named, bool in_order,
+                     canon_treatment *treated) {
+  *treated = in_order ? CANON_IN_ORDER : CANON_SORTED;
   if (s->depth > 1) return SHEEP_OK;
   uint32_t special = find_special(s->draft.data + named->start + 1, named->name_length);
   if (special == SPECIAL_MEMBERS) return SHEEP_OK;
   if (s->seen & 1u << special) return fail_twice(s, named->source);
   s->seen |= 1u << special;
-  *treated = special_members[special].treatment;
-  if (*treated == LABEL) *treated = s->flags & CANON_UNLABELLED ? LEFT_OUT : SORTED;
+  *treated = treatment_of(special, s->flags);
   return SHEEP_OK;
 }
 
@@ -283,13 +287,13 @@ static int32_t scan_named_value(scanner *s, member *named, bool in_order) {
 static int32_t scan_member(scanner *s, bool in_order, bool first) {
   size_t draft_before = s->draft.length, objects_before = s->objects.length;
   member named;
-  treatment treated;
+  canon_treatment treated;
   int32_t result = first ? SHEEP_OK : put(s, ", ", 2);
   if (!result) result = scan_name(s, &named);
   if (!result) result = treat(s, &named, in_order, &treated);
-  if (!result) result = scan_named_value(s, &named, treated == IN_ORDER);
+  if (!result) result = scan_named_value(s, &named, treated == CANON_IN_ORDER);
   if (result) return result;
-  if (treated != LEFT_OUT) return append(s, &s->open, &named, sizeof named);
+  if (treated != CANON_LEFT_OUT) return append(s, &s->open, &named, sizeof named);
   s->draft.length = draft_before;
   s->objects.length = objects_before;
   return SHEEP_OK;
@@ -433,6 +437,10 @@ int32_t canon_write(const char *text, size_t length, uint32_t flags, buf *out, s
   buf_free(&s.objects);
   buf_free(&s.moved);
   return result;
+}
+
+canon_treatment canon_treatment_of(const char *name, size_t length, uint32_t flags) {
+  return treatment_of(find_special(name, (uint32_t)length), flags);
 }
 
 int32_t canon_redis_name(const char *canonical, size_t length, char name[CANON_REDIS_NAME]) {

@@ -36,6 +36,13 @@ enum {
  * nothing of the text. */
 int32_t canon_write(const char *text, size_t length, uint32_t flags, buf *out, sheep_error *error);
 
+/* How a member of the top object is treated; any other name is CANON_SORTED. */
+typedef enum canon_treatment { CANON_SORTED, CANON_IN_ORDER, CANON_LEFT_OUT } canon_treatment;
+
+/* By its name as it stands in the canonical form, without quotes. For those who write
+ * that form themselves. */
+canon_treatment canon_treatment_of(const char *name, size_t length, uint32_t flags);
+
 /* The key in Redis of a canonical request: the article's, "holysheep:" and the first
  * 32 hex digits of its SHA-256. Fails as hash_sha256_hex does. */
 int32_t canon_redis_name(const char *canonical, size_t length, char name[CANON_REDIS_NAME]);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MAX_URL = 8192, MAX_HOST = 255, MAX_HEADER = 65536, MAX_HEADERS = 256 };
+enum { MAX_URL = 8192, MAX_HOST = 255, MAX_HEADER = 65536, MAX_HEADERS = 256, MAX_NAMESPACE = 1024 };
 
 static bool is_control(unsigned char c) { return c < 0x20 || c == 0x7f; }
 
@@ -204,6 +204,15 @@ int32_t check_headers(const sheep_header *headers, size_t count, sheep_error *er
     if (result) return result;
   }
   return SHEEP_OK;
+}
+
+int32_t check_namespace(const char *name, sheep_error *error) {
+  size_t length = strlen(name);
+  bool sound = length <= MAX_NAMESPACE;
+  for (size_t i = 0; sound && i < length; i++) sound = !is_control((unsigned char)name[i]);
+  if (sound) return SHEEP_OK;
+  return error_set(error, SHEEP_E_INVALID, "namespace: contains a control character, or is longer than %d bytes",
+                   MAX_NAMESPACE);
 }
 
 int32_t check_timeout(const char *name, int64_t milliseconds, sheep_error *error) {

@@ -23,6 +23,7 @@ int32_t check_api_key(const char *key, sheep_error *error);
 int32_t check_method(const char *method, sheep_error *error);
 int32_t check_path(const char *path, sheep_error *error);
 int32_t check_headers(const sheep_header *headers, size_t count, sheep_error *error);
+int32_t check_namespace(const char *name, sheep_error *error);
 /* A duration: zero or more, or -1. */
 int32_t check_timeout(const char *name, int64_t milliseconds, sheep_error *error);
 

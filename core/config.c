@@ -2,6 +2,8 @@
 #include "config.h"
 
 #include "alloc.h"
+#include "buf.h"
+#include "hash.h"
 #include "version.h"
 
 #include <stdio.h>
@@ -123,13 +125,55 @@ static bool copy_headers(config *settings, const sheep_pool_options *options) {
   return true;
 }
 
+/* Each part with its length, so that no two lists of parts look the same. */
+static bool add_part(buf *parts, const char *part) {
+  uint64_t length = part ? strlen(part) : UINT64_MAX;
+  return buf_append(parts, &length, sizeof length, SIZE_MAX) == SHEEP_OK &&
+         (!part || buf_append(parts, part, strlen(part), SIZE_MAX) == SHEEP_OK);
+}
+
+/* Who asks whom: what tells the replies of one pool from another's. */
+static bool add_identity(buf *parts, const config *settings) {
+  bool added = add_part(parts, settings->origin.text) && add_part(parts, settings->api_key);
+  for (size_t i = 0; added && i < settings->header_count; i++)
+    added = add_part(parts, settings->header_lines[i]);
+  return added;
+}
+
+/* A namespace that no user can name, of an irreversible digest: it may end in a file. */
+static char *own_namespace(const config *settings) {
+  buf parts = {0};
+  char *made = mem_alloc(HASH_SHA256_HEX + 1);
+  bool hashed = made && add_identity(&parts, settings) &&
+                hash_sha256_hex(parts.data, parts.length, made + 1) == SHEEP_OK;
+  buf_free(&parts);
+  if (hashed) {
+    made[0] = '\1';
+    return made;
+  }
+  mem_free(made);
+  return NULL;
+}
+
+static int32_t set_cache(config *settings, const sheep_pool_options *options, sheep_error *error) {
+  if (!options->cache) return SHEEP_OK;
+  const char *name = options->cache_namespace;
+  int32_t result = name ? check_namespace(name, error) : SHEEP_OK;
+  if (result) return result;
+  settings->cache_namespace = name ? mem_strdup(name) : own_namespace(settings);
+  if (!settings->cache_namespace) return error_set(error, SHEEP_E_NOMEM, "out of memory");
+  cache_retain(settings->cache = options->cache);
+  return SHEEP_OK;
+}
+
 static int32_t fill(config *settings, const sheep_pool_options *options, sheep_error *error) {
   int32_t result = check_options(options, error);
   if (!result) result = check_base_url(options->base_url, &settings->origin, error);
   if (!result && options->proxy) result = check_proxy(options->proxy, &settings->proxy, error);
   if (result) return result;
   copy_numbers(settings, options);
-  if (copy_texts(settings, options) && copy_headers(settings, options)) return SHEEP_OK;
+  if (copy_texts(settings, options) && copy_headers(settings, options))
+    return set_cache(settings, options, error);
   return error_set(error, SHEEP_E_NOMEM, "out of memory");
 }
 
@@ -155,6 +199,8 @@ void config_free(config *settings) {
   mem_free(settings->key_file);
   for (size_t i = 0; i < settings->header_count; i++) mem_free(settings->header_lines[i]);
   mem_free(settings->header_lines);
+  mem_free(settings->cache_namespace);
+  cache_release(settings->cache);
   mem_free(settings);
 }
 

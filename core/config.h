@@ -2,6 +2,7 @@
 #ifndef SHEEP_CONFIG_H
 #define SHEEP_CONFIG_H
 
+#include "cache.h"
 #include "check.h"
 
 /* Milliseconds; -1: no limit. */
@@ -29,6 +30,8 @@ typedef struct config {
   time_limits limits;
   int64_t keepalive_expiry_ms; /* INT64_MAX: never */
   size_t max_reply_bytes;
+  sheep_cache *cache;    /* NULL: none */
+  char *cache_namespace; /* NULL when there is no cache */
 } config;
 
 /* NULL with the reason in `error`. */

@@ -9,6 +9,7 @@
 
 #include "alloc.h"
 #include "clock.h"
+#include "flight.h"
 #include "queue.h"
 #include "table.h"
 #include "transport.h"
@@ -30,6 +31,7 @@ struct engine {
   int64_t armed; /* when the loop's timer fires */
   mpsc mailbox;
   table calls;
+  flights *shared; /* NULL: the pool has no cache */
   list waiting;
   list resolving;
   list ready;
@@ -85,20 +87,77 @@ static void release_place(engine *running) {
   if (!list_empty(&running->waiting)) loop_keep_turning(running->events, true);
 }
 
-/* The call's event is due, whatever state it is in. */
-static void end_call(engine *running, call *ending, int32_t result, const char *text) {
-  if (ending->transfer) transport_abort(running->http, ending);
-  if (ending->state != CALL_WAITING) release_place(running);
-  list_remove(&ending->engine_link);
-  wheel_clear(&running->timers, &ending->phase);
+/* Takes a request off its way, wherever it is on it. */
+static void stop_request(engine *running, call *stopping) {
+  if (stopping->transfer) transport_abort(running->http, stopping);
+  if (stopping->state != CALL_WAITING) release_place(running);
+  list_remove(&stopping->engine_link);
+  wheel_clear(&running->timers, &stopping->phase);
+}
+
+/* The one event of a call. */
+static void deliver(engine *running, call *ending, int32_t result, const char *text) {
   wheel_clear(&running->timers, &ending->total);
   table_remove(&running->calls, ending);
+  ending->flight = NULL;
   ending->state = CALL_DONE;
   ending->latency_us = clock_now_us() - ending->submitted_us;
   call_set_result(ending, result, text);
   count_add(counter_of(running->counters, result), 1);
   count_add(&running->counters->ended, 1);
   queue_deliver(ending->queue, ending);
+}
+
+/* A reply that expired not long ago may stand in for one that the gateway failed to give. */
+static bool rescue(const flight *failed, int32_t result, call *waiter) {
+  cache_hit hit;
+  bool failure = result ? result != SHEEP_E_CLOSED && result != SHEEP_E_CANCELLED
+                        : failed->carrier->status >= 500;
+  if (!failure || !failed->open || !failed->cache->rules.stale_if_error_us) return false;
+  if (!cache_find_again(failed->cache, &failed->request, STALE_IF_ERROR, &hit)) return false;
+  call_set_hit(waiter, &hit);
+  return true;
+}
+
+/* A carrier's end: its reply is stored, and everybody who shares it is answered. */
+static void end_flight(engine *running, call *carrier, int32_t result, const char *text) {
+  flight *ended = carrier->flight;
+  flights_remove(running->shared, ended);
+  call_set_result(carrier, result, text);
+  if (result == SHEEP_OK && ended->keeps)
+    cache_keep(ended->cache, &ended->request, carrier->status, carrier->reply.data, carrier->reply.length);
+  for (list_node *node; (node = list_shift(&ended->sharing));) {
+    call *waiter = list_entry(node, call, engine_link);
+    bool rescued = rescue(ended, result, waiter);
+    if (!rescued) call_set_carrier(waiter, carrier);
+    deliver(running, waiter, rescued ? SHEEP_OK : result, NULL);
+  }
+  flight_free(ended);
+  call_free(carrier);
+}
+
+static void end_call(engine *running, call *ending, int32_t result, const char *text);
+
+/* One that shares a request leaves; the last one stops it. */
+static void end_sharing(engine *running, call *leaving, int32_t result) {
+  flight *shared = leaving->flight;
+  leaving->sent = shared->carrier->sent;
+  list_remove(&leaving->engine_link);
+  deliver(running, leaving, result, NULL);
+  if (list_empty(&shared->sharing)) end_call(running, shared->carrier, SHEEP_E_CANCELLED, NULL);
+}
+
+/* The one way out, whatever state a call is in. */
+static void end_call(engine *running, call *ending, int32_t result, const char *text) {
+  if (ending->state == CALL_SHARING) {
+    end_sharing(running, ending, result);
+    return;
+  }
+  stop_request(running, ending);
+  if (ending->flight)
+    end_flight(running, ending, result, text);
+  else
+    deliver(running, ending, result, text);
 }
 
 /* -------------------------------------------------------------------- time */
@@ -237,14 +296,71 @@ static void on_resolved(void *context, const char *addresses, const char *reason
 
 /* --------------------------------------------------------------------- mail */
 
-static void take_call(engine *running, call *submitted) {
+/* From here on it may be cancelled, and its total deadline runs. */
+static void expect(engine *running, call *submitted) {
   deadline_init(&submitted->total, total_expired);
+  table_put(&running->calls, submitted);
+  wheel_set(&running->timers, &submitted->total,
+            after(submitted->submitted_us / 1000, submitted->limits.total));
+}
+
+static void wait_for_place(engine *running, call *submitted) {
   submitted->state = CALL_WAITING;
   list_append(&running->waiting, &submitted->engine_link);
-  table_put(&running->calls, submitted);
   int64_t start = submitted->submitted_us / 1000;
   set_phase(running, submitted, pool_expired, after(start, submitted->limits.pool));
-  wheel_set(&running->timers, &submitted->total, after(start, submitted->limits.total));
+}
+
+static void share(flight *shared, call *waiter) {
+  waiter->flight = shared;
+  list_append(&shared->sharing, &waiter->engine_link);
+}
+
+/* The reply may have come since the caller looked it up. */
+static bool is_answered_by_now(engine *running, const flight *made) {
+  cache_hit hit;
+  if (!made->open || !cache_find_again(made->cache, &made->request, STALE_NEVER, &hit)) return false;
+  if (made->first) {
+    call_set_hit(made->first, &hit);
+    deliver(running, made->first, SHEEP_OK, NULL);
+  } else {
+    cache_hit_release(&hit);
+  }
+  return true;
+}
+
+/* Whether another request in flight, or a reply, serves as well. */
+static bool is_needless(engine *running, flight *made) {
+  flight *shared = made->open ? flights_find(running->shared, &made->request) : NULL;
+  if (!shared) return is_answered_by_now(running, made);
+  shared->keeps |= made->keeps;
+  if (made->first) {
+    share(shared, made->first);
+    count_add(&made->cache->coalesced, 1);
+  }
+  return true;
+}
+
+static void take_carrier(engine *running, call *carrier) {
+  flight *made = carrier->flight;
+  if (made->first) expect(running, made->first);
+  if (is_needless(running, made)) {
+    flight_free(made);
+    call_free(carrier);
+    return;
+  }
+  if (made->first) share(made, made->first);
+  if (made->open) flights_add(running->shared, made);
+  wait_for_place(running, carrier);
+}
+
+static void take_call(engine *running, call *submitted) {
+  if (submitted->flight) {
+    take_carrier(running, submitted);
+    return;
+  }
+  expect(running, submitted);
+  wait_for_place(running, submitted);
 }
 
 static void take_cancel(engine *running, cancel_mail *asked) {
@@ -342,6 +458,7 @@ static void engine_init(engine *made, const config *settings, pool_counters *cou
 static int32_t make_parts(engine *made) {
   static const loop_handlers handlers = {on_woken, on_timer, on_turn, before_poll, on_resolved};
   if (table_init(&made->calls) != SHEEP_OK) return SHEEP_E_NOMEM;
+  if (made->settings->cache && !(made->shared = mem_zalloc(sizeof *made->shared))) return SHEEP_E_NOMEM;
   made->events = loop_new(&handlers, made);
   if (!made->events) return SHEEP_E_SYSTEM;
   wheel_init(&made->timers, now_of(made));
@@ -357,6 +474,7 @@ static void discard(engine *made) {
   if (made->http) transport_free(made->http);
   if (made->events) loop_free(made->events);
   table_free(&made->calls);
+  mem_free(made->shared);
   mem_free(made);
 }
 
@@ -410,5 +528,6 @@ void engine_close(engine *running) {
   loop_free(running->events);
   discard_mail(running);
   table_free(&running->calls);
+  mem_free(running->shared);
   mem_free(running);
 }

@@ -2,63 +2,18 @@
 #include "pool.h"
 
 #include "alloc.h"
-#include "clock.h"
 #include "fork.h"
 #include "queue.h"
+#include "structs.h"
 #include "version.h"
-
-#include <string.h>
-
-typedef enum pool_state { POOL_OPEN, POOL_CLOSING, POOL_CLOSED } pool_state;
-
-struct sheep_pool {
-  pthread_mutex_t lock; /* taken before any queue's */
-  pthread_cond_t closed;
-  pool_state state;
-  engine *running; /* NULL before the first submission */
-  config *settings;
-  uint64_t last_id;
-  pool_counters counters;
-  list_node registry_link;
-};
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static list registry = {&registry, &registry};
 
 SHEEP_API const char *sheep_version(void) { return SHEEP_VERSION; }
 
-/* A caller built against an older or newer header has a smaller or larger struct. */
-static int32_t init_struct(void *object, size_t size) {
-  if (!object || size < sizeof(uint32_t) || size > 4096) return SHEEP_E_INVALID;
-  memset(object, 0, size);
-  uint32_t stored = (uint32_t)size;
-  memcpy(object, &stored, sizeof stored);
-  return SHEEP_OK;
-}
-
 SHEEP_API int32_t sheep_pool_options_init(sheep_pool_options *options, size_t size) {
-  return init_struct(options, size);
-}
-
-SHEEP_API int32_t sheep_request_init(sheep_request *request, size_t size) {
-  return init_struct(request, size);
-}
-
-/* Copies what the caller's struct has of ours; members it doesn't know are zero.
- * One that is larger than ours may not ask for what this library doesn't know. */
-static int32_t read_struct(void *own, size_t own_size, const void *given, const char *name,
-                           sheep_error *error) {
-  uint32_t size = 0;
-  if (given) memcpy(&size, given, sizeof size);
-  if (size < sizeof size || size > 4096)
-    return error_set(error, SHEEP_E_INVALID, "%s: was not set up by its init function", name);
-  const char *bytes = given;
-  for (size_t i = own_size; i < size; i++) {
-    if (bytes[i]) return error_set(error, SHEEP_E_INVALID, "%s: sets a member unknown to this version", name);
-  }
-  memset(own, 0, own_size);
-  memcpy(own, given, size < own_size ? size : own_size);
-  return SHEEP_OK;
+  return struct_init(options, size);
 }
 
 static sheep_pool *make_pool(config *settings) {
@@ -82,7 +37,7 @@ __attribute__((constructor)) static void set_up_library(void) {
 
 SHEEP_API sheep_pool *sheep_pool_new(const sheep_pool_options *options, sheep_error *error) {
   sheep_pool_options own;
-  if (read_struct(&own, sizeof own, options, "options", error) != SHEEP_OK) return NULL;
+  if (struct_read(&own, sizeof own, options, "options", error) != SHEEP_OK) return NULL;
   config *settings = config_new(&own, error);
   if (!settings) return NULL;
   sheep_pool *pool = make_pool(settings);
@@ -127,72 +82,8 @@ SHEEP_API void sheep_pool_free(sheep_pool *pool) {
   mem_free(pool);
 }
 
-/* ------------------------------------------------------------------- submit */
-
-static int32_t check_request(const sheep_request *request, sheep_error *error) {
-  int32_t result = check_method(request->method, error);
-  if (!result) result = check_path(request->path, error);
-  if (!result) result = check_headers(request->headers, request->header_count, error);
-  if (!result && request->body_length && !request->body)
-    return error_set(error, SHEEP_E_INVALID, "body: is NULL, but body_length is not 0");
-  if (!result && request->reserved)
-    return error_set(error, SHEEP_E_INVALID, "request: reserved must be 0");
-  return result;
-}
-
-static int32_t copy_call(const sheep_pool *pool, const sheep_request *request, call **made,
-                         sheep_error *error) {
-  time_limits limits;
-  int32_t result = check_request(request, error);
-  if (!result) result = config_limits(pool->settings, request, &limits, error);
-  if (result) return result;
-  *made = call_new(request, &limits);
-  return *made ? SHEEP_OK : error_set(error, SHEEP_E_NOMEM, "out of memory");
-}
-
-/* Under the pool's lock. */
-static int32_t make_ready(sheep_pool *pool, sheep_error *error) {
-  if (pool->state != POOL_OPEN) return error_set(error, SHEEP_E_CLOSED, "the pool is closed");
-  if (pool->running) return SHEEP_OK;
-  sheep_error reason;
-  pool->running = engine_new(pool->settings, &pool->counters, &reason);
-  return pool->running ? SHEEP_OK : error_set(error, reason.code, "%s", reason.message);
-}
-
-/* Under the pool's lock, so that nothing can follow the close into the mailbox. */
-static void hand_over(sheep_pool *pool, sheep_queue *queue, call *made) {
-  made->running = pool->running;
-  made->id = ++pool->last_id;
-  made->submitted_us = clock_now_us();
-  count_add(&pool->counters.submitted, 1);
-  queue_expect(queue, made);
-  engine_submit(pool->running, made);
-}
-
-SHEEP_API int32_t sheep_submit(sheep_pool *pool, sheep_queue *queue, const sheep_request *request,
-                               uint64_t *number, sheep_error *error) {
-  sheep_request own;
-  call *made = NULL;
-  int32_t result = read_struct(&own, sizeof own, request, "request", error);
-  if (result) return result;
-  if (!own.method) own.method = "POST";
-  result = copy_call(pool, &own, &made, error);
-  if (result) return result;
-  pthread_mutex_lock(&pool->lock);
-  result = make_ready(pool, error);
-  uint64_t id = pool->last_id + 1;
-  if (!result) hand_over(pool, queue, made);
-  pthread_mutex_unlock(&pool->lock);
-  if (result) call_free(made);
-  if (!result && number) *number = id;
-  return result;
-}
-
-SHEEP_API int32_t sheep_cancel(sheep_pool *pool, uint64_t number) {
-  pthread_mutex_lock(&pool->lock);
-  int32_t result = pool->running ? engine_cancel(pool->running, number) : SHEEP_OK;
-  pthread_mutex_unlock(&pool->lock);
-  return result;
+SHEEP_API const char *sheep_pool_cache_namespace(const sheep_pool *pool) {
+  return pool->settings->cache_namespace;
 }
 
 /* -------------------------------------------------------------------- stats */
@@ -225,13 +116,9 @@ static void read_counters(const pool_counters *from, sheep_pool_stats *to) {
 }
 
 SHEEP_API int32_t sheep_pool_get_stats(const sheep_pool *pool, sheep_pool_stats *stats) {
-  uint32_t size = stats->size;
-  int32_t result = init_struct(stats, size);
-  if (result) return result;
-  sheep_pool_stats all = {.size = size};
+  sheep_pool_stats all = {0};
   read_counters(&pool->counters, &all);
-  memcpy(stats, &all, size < sizeof all ? size : sizeof all);
-  return SHEEP_OK;
+  return struct_write(stats, &all, sizeof all);
 }
 
 /* --------------------------------------------------------------------- fork */

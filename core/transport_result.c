@@ -15,9 +15,9 @@ enum {
 };
 
 static const char *certificate_text(transfer *ended) {
-  long verdict = 0;
-  curl_easy_getinfo(ended->easy, CURLINFO_SSL_VERIFYRESULT, &verdict);
-  switch (verdict) {
+  long found = 0;
+  curl_easy_getinfo(ended->easy, CURLINFO_SSL_VERIFYRESULT, &found);
+  switch (found) {
   case CERTIFICATE_EXPIRED:
     return "the server's certificate has expired";
   case CERTIFICATE_SELF_SIGNED:

@@ -57,6 +57,7 @@ extern "C" {
 #define SHEEP_API
 #endif
 
+typedef struct sheep_cache sheep_cache;
 typedef struct sheep_pool sheep_pool;
 typedef struct sheep_queue sheep_queue;
 typedef struct sheep_reply sheep_reply;
@@ -100,6 +101,153 @@ SHEEP_API const char *sheep_error_name(int32_t code);
 /* The library's version, "0.1.0". Static. */
 SHEEP_API const char *sheep_version(void);
 
+/* ------------------------------------------------------------------- cache */
+
+/* A cache of replies in memory, with or without a pool.
+ *
+ * A reply is found again by its whole request: what Python's json.dumps(body,
+ * sort_keys=True) makes of it, without `stream` and `stream_options`, numbers as
+ * spelled, and with the order kept inside `tools`, `functions` and
+ * `response_format`. Requests are JSON objects of at most 128 MiB and 200 levels; a
+ * member's name that occurs twice in one object is refused.
+ *
+ * Replies are kept apart by namespace. Stored are JSON objects with `choices`, of
+ * status 200, not cut short. */
+
+#define SHEEP_TTL_FOREVER (-1)
+#define SHEEP_TTL_NONE (-2) /* not cached */
+
+/* What is special about a model. */
+typedef struct sheep_model_rule {
+  const char *model;
+  int64_t ttl_ms; /* how long its replies live; 0: as the cache's others */
+  int64_t nanodollars_per_token; /* for saved_nanodollars; 8,000 is $8 a million */
+} sheep_model_rule;
+
+#define SHEEP_CACHE_UNLABELLED 1u /* `user`, `safety_identifier`, `prompt_cache_key`,
+                                     `prompt_cache_retention`, `store`: not in the key */
+#define SHEEP_CACHE_TRUNCATED 2u  /* stores replies that ended for "length" */
+#define SHEEP_CACHE_FILTERED 4u   /* or for "content_filter" */
+
+#define SHEEP_CACHE_LRU 0u     /* evicts what was not used for longest */
+#define SHEEP_CACHE_S3_FIFO 1u /* spares what was used twice; better for scans */
+
+typedef struct sheep_cache_options {
+  uint32_t size;          /* sizeof this struct; set by init */
+  uint32_t flags;         /* SHEEP_CACHE_UNLABELLED, _TRUNCATED, _FILTERED */
+  uint32_t policy;        /* SHEEP_CACHE_LRU or SHEEP_CACHE_S3_FIFO */
+  uint32_t shards;        /* a power of two up to 1,024; default 64 */
+  int64_t max_bytes;      /* of all memory for entries; default 256 MiB, from 16 KiB */
+  int64_t max_item_bytes; /* of one entry; default an eighth of a shard's share */
+  int64_t ttl_ms;         /* of models without a rule; default 3,600,000 */
+  int64_t stale_while_revalidate_ms; /* default 0: pools serve what expired less than
+                                        that ago, and refresh it in the background */
+  int64_t stale_if_error_ms;         /* default 0: the same when the gateway fails */
+  const sheep_model_rule *models;    /* NULL: the library's own table, whatever the count */
+  size_t model_count;
+} sheep_cache_options;
+
+/* Makes every member the default. See sheep_pool_options_init. */
+SHEEP_API int32_t sheep_cache_options_init(sheep_cache_options *options, size_t size);
+
+/* Makes a cache. NULL for `options` means all defaults. Returns NULL with the reason
+ * in `error` (which may be NULL): SHEEP_E_INVALID names the wrong option. The caller
+ * frees it with sheep_cache_free. */
+SHEEP_API sheep_cache *sheep_cache_new(const sheep_cache_options *options, sheep_error *error);
+
+/* Gives the cache up. It lives on while a pool uses it. */
+SHEEP_API void sheep_cache_free(sheep_cache *cache);
+
+#define SHEEP_KEY_SIZE 43
+
+/* Writes the name of a request in Redis, "holysheep:" and 32 hex digits, into `key`,
+ * which has room for SHEEP_KEY_SIZE bytes. Returns 0, SHEEP_E_INVALID when the request
+ * is refused, SHEEP_E_TOO_LARGE or SHEEP_E_NOMEM. */
+SHEEP_API int32_t sheep_cache_key(const sheep_cache *cache, const void *request, size_t length,
+                                  char *key, sheep_error *error);
+
+/* Looks a request up in a namespace (NULL: ""). Returns 1 with the reply in `reply`,
+ * which the caller frees; 0 when there is none; or as sheep_cache_key. */
+SHEEP_API int32_t sheep_cache_get(sheep_cache *cache, const char *name_space, const void *request,
+                                  size_t length, sheep_reply **reply, sheep_error *error);
+
+/* Stores the body of a reply of status 200. Returns 1, 0 when it may not be stored (the
+ * stats say why), or as sheep_cache_key. */
+SHEEP_API int32_t sheep_cache_put(sheep_cache *cache, const char *name_space, const void *request,
+                                  size_t length, const void *body, size_t body_length,
+                                  sheep_error *error);
+
+/* Removes one reply. Returns 1, 0 when there was none, or as sheep_cache_key. */
+SHEEP_API int32_t sheep_cache_delete(sheep_cache *cache, const char *name_space,
+                                     const void *request, size_t length, sheep_error *error);
+
+/* Removes exactly this model's replies, of all namespaces, at once; a reply that is in
+ * flight meanwhile is not stored. Returns 0, SHEEP_E_INVALID when the name is not UTF-8,
+ * or SHEEP_E_NOMEM. */
+SHEEP_API int32_t sheep_cache_invalidate_model(sheep_cache *cache, const char *model);
+
+/* The same for all models. */
+SHEEP_API void sheep_cache_clear(sheep_cache *cache);
+
+typedef struct sheep_cache_stats {
+  uint32_t size;     /* sizeof this struct; set by the caller */
+  uint32_t reserved; /* zero */
+  uint64_t hits;     /* fresh ones */
+  uint64_t stale_hits;
+  uint64_t misses;
+  uint64_t coalesced; /* calls that shared another's request */
+  uint64_t stores;
+  uint64_t evictions;
+  uint64_t expirations;
+  uint64_t invalidations; /* entries removed because of them, so far */
+  uint64_t deletions;
+  uint64_t entries; /* now, with those that expired and are not removed yet */
+  uint64_t bytes;   /* now */
+  uint64_t saved_prompt_tokens; /* of the replies that were hit */
+  uint64_t saved_completion_tokens;
+  uint64_t saved_nanodollars;
+  uint64_t refused_status; /* replies that were not stored, by reason */
+  uint64_t refused_not_json;
+  uint64_t refused_error;
+  uint64_t refused_no_choices;
+  uint64_t refused_truncated;
+  uint64_t refused_filtered;
+  uint64_t refused_no_model;
+  uint64_t refused_too_large;
+  uint64_t refused_outdated; /* invalidated while in flight */
+  uint64_t refused_no_ttl;
+  uint64_t refused_too_many_models; /* more than 4,096, or a name over 255 bytes */
+  uint64_t refused_no_memory;
+} sheep_cache_stats;
+
+/* See sheep_pool_get_stats. */
+SHEEP_API int32_t sheep_cache_get_stats(sheep_cache *cache, sheep_cache_stats *stats);
+
+/* What sheep_cache_load found. */
+typedef struct sheep_cache_loaded {
+  uint32_t size;     /* sizeof this struct; set by the caller */
+  uint32_t reserved; /* zero */
+  uint64_t entries;  /* loaded */
+  uint64_t expired;  /* left out, because their time has passed */
+  uint64_t refused;  /* left out, because the cache has no room or no time for them */
+  uint64_t damaged;  /* places that were not sound, a missing end among them */
+  uint64_t damaged_bytes;
+} sheep_cache_loaded;
+
+/* Writes the live entries of all namespaces to a file, first aside and then, complete,
+ * in its place; only its owner may read it. `name_space` (NULL: "") says whose file it
+ * is. Returns 0, SHEEP_E_INVALID, SHEEP_E_SYSTEM with the reason, or SHEEP_E_NOMEM; then
+ * `path` is what it was. */
+SHEEP_API int32_t sheep_cache_save(sheep_cache *cache, const char *name_space, const char *path,
+                                   sheep_error *error);
+
+/* Adds what is sound in such a file, with the time that is left. `loaded` may be NULL.
+ * Returns 0 also when some was damaged; SHEEP_E_SYSTEM when the file cannot be read;
+ * SHEEP_E_INVALID when it is no such file, or another version's or namespace's, and
+ * nothing was loaded; or SHEEP_E_NOMEM. */
+SHEEP_API int32_t sheep_cache_load(sheep_cache *cache, const char *name_space, const char *path,
+                                   sheep_cache_loaded *loaded, sheep_error *error);
+
 /* -------------------------------------------------------------------- pool */
 
 /* One header of a request or a reply. */
@@ -131,6 +279,9 @@ typedef struct sheep_pool_options {
   int64_t total_timeout_ms;   /* from submission to the last byte; default no limit */
   int64_t keepalive_expiry_ms; /* an idle connection is dropped after; default 30,000 */
   int64_t max_reply_bytes;     /* of a decompressed body; default 64 MiB */
+  sheep_cache *cache; /* sheep_submit looks POSTs to /chat/completions up in it first; the
+                         pool keeps it alive; default NULL: none */
+  const char *cache_namespace; /* default NULL: one of the base URL, key and headers */
 } sheep_pool_options;
 
 /* Makes every member the default. `size` is sizeof(sheep_pool_options) as the
@@ -149,6 +300,10 @@ SHEEP_API void sheep_pool_close(sheep_pool *pool);
 
 /* Closes the pool and frees it. Replies and queues live on. */
 SHEEP_API void sheep_pool_free(sheep_pool *pool);
+
+/* The namespace in which the pool's cache keeps its replies, for sheep_cache_get and
+ * its like; NULL when the pool has no cache. It lives as long as the pool. */
+SHEEP_API const char *sheep_pool_cache_namespace(const sheep_pool *pool);
 
 /* Counters of a pool, all since it was made but the first two. */
 typedef struct sheep_pool_stats {
@@ -218,11 +373,16 @@ SHEEP_API void sheep_queue_free(sheep_queue *queue);
 
 /* ----------------------------------------------------------------- request */
 
+/* For pools with a cache. */
+#define SHEEP_NO_CACHE 1u  /* neither looks up nor shares; stores the fresh reply */
+#define SHEEP_NO_STORE 2u  /* does not store */
+#define SHEEP_LOOKED_UP 4u /* the caller has just looked it up, and it was a miss */
+
 /* One request. Zero (or NULL) in a member means its default; for the times that
  * is the pool's, and -1 means "no limit". */
 typedef struct sheep_request {
   uint32_t size;      /* sizeof this struct; set by init */
-  uint32_t reserved;  /* zero */
+  uint32_t cache_control; /* SHEEP_NO_CACHE, SHEEP_NO_STORE, SHEEP_LOOKED_UP */
   uint64_t tag;       /* comes back in the event */
   const char *method; /* default "POST" */
   const char *path;   /* required: begins with "/", is appended to base_url */
@@ -241,7 +401,10 @@ typedef struct sheep_request {
 SHEEP_API int32_t sheep_request_init(sheep_request *request, size_t size);
 
 /* Hands a request to the pool and returns at once. The event will come to
- * `queue`. `call` (may be NULL) receives a number for sheep_cancel, never used
+ * `queue`. Where the pool has a cache, a POST to /chat/completions without headers of
+ * its own is looked up first: a hit's event is there when this returns. Otherwise
+ * identical requests in flight share one, with the first one's time limits but for the
+ * total; each has its own event, and the request stops when all have been cancelled. `call` (may be NULL) receives a number for sheep_cancel, never used
  * twice. `error` may be NULL. Returns 0, SHEEP_E_INVALID, SHEEP_E_CLOSED,
  * SHEEP_E_NOMEM or SHEEP_E_SYSTEM. */
 SHEEP_API int32_t sheep_submit(sheep_pool *pool, sheep_queue *queue, const sheep_request *request,
@@ -280,6 +443,13 @@ SHEEP_API int32_t sheep_reply_header_at(const sheep_reply *reply, size_t index,
 
 /* SHEEP_NOT_SENT, SHEEP_POSSIBLY_SENT or SHEEP_ANSWERED. */
 SHEEP_API int32_t sheep_reply_sent(const sheep_reply *reply);
+
+#define SHEEP_CACHED_FRESH 1
+#define SHEEP_CACHED_STALE 2 /* expired, and served all the same; see sheep_cache_options */
+
+/* Whether the reply comes from a cache: 0, SHEEP_CACHED_FRESH or SHEEP_CACHED_STALE. A
+ * cached one has status 200 and no headers. */
+SHEEP_API int32_t sheep_reply_cached(const sheep_reply *reply);
 
 /* What went wrong, in one line without secrets; "" when nothing did. */
 SHEEP_API const char *sheep_reply_message(const sheep_reply *reply);
