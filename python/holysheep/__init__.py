@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._core import version as __version__
+    from .cache import HolySheepCache
+    from .cached_pool import CachedHolySheepPool
     from .errors import (
         ConnectError,
         ConnectTimeout,
@@ -41,12 +43,14 @@ if TYPE_CHECKING:
     from .timeout import Timeout
 
 __all__ = [
+    "CachedHolySheepPool",
     "ConnectError",
     "ConnectTimeout",
     "DecodingError",
     "ForkedError",
     "HTTPStatusError",
     "Headers",
+    "HolySheepCache",
     "HolySheepError",
     "HolySheepPool",
     "NetworkError",
@@ -69,6 +73,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CachedHolySheepPool": "cached_pool",
+    "HolySheepCache": "cache",
     "HolySheepPool": "pool",
     "Timeout": "timeout",
     "Headers": "messages",

@@ -6,9 +6,10 @@ import os
 import weakref
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union
 
 from . import _core
+from .arguments import count, flag, header_pairs, optional_text, text
 from .completions import LoopBindings
 from .encoding import decode, encode_members, encode_value
 from .environment import proxy_for
@@ -20,40 +21,11 @@ if TYPE_CHECKING:
     from ._core import PoolStats
 
 _CLOSED = "Cannot send a request, as the pool has been closed."
+CHAT_PATH = "/chat/completions"
+_STALE = 2
 
 
-def _count(name: str, value: object, least: int, most: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name}: expected an integer, got {type(value).__name__}")
-    if not least <= value <= most:
-        raise ValueError(f"{name}: expected {least} to {most}, got {value}")
-    return value
-
-
-def _text(name: str, value: object) -> str:
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    if not isinstance(value, str):
-        raise TypeError(f"{name}: expected str, got {type(value).__name__}")
-    if "\0" in value:
-        raise ValueError(f"{name}: contains a NUL character")
-    return value
-
-
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name}: expected True or False, got {type(value).__name__}")
-    return value
-
-
-def _optional_text(name: str, value: object) -> Optional[str]:
-    return None if value is None else _text(name, value)
-
-
-def _header_pairs(headers: Optional[Mapping[str, str]]) -> Optional[tuple[tuple[str, str], ...]]:
-    if not headers:
-        return None
-    return tuple((_text("headers", name), _text("headers", headers[name])) for name in headers)
+_AnyPool = TypeVar("_AnyPool", bound="HolySheepPool")
 
 
 class HolySheepPool:
@@ -83,6 +55,10 @@ class HolySheepPool:
     Raises TypeError or ValueError, which name the argument.
     """
 
+    # What a subclass with a cache sets before __init__.
+    _cache: Optional[_core.Cache] = None
+    _cache_namespace: Optional[str] = None
+
     def __init__(
         self,
         api_key: Optional[str],
@@ -102,25 +78,27 @@ class HolySheepPool:
         keepalive_expiry: Optional[float] = 30.0,
         max_reply_bytes: int = 64 << 20,
     ) -> None:
-        base_url = _text("base_url", base_url)
+        base_url = text("base_url", base_url)
         if proxy is None:
             proxy = proxy_for(base_url, os.environ)
         if ca_file is None:
             ca_file = os.environ.get("SSL_CERT_FILE") or None
         self._core = _core.Pool(
             base_url=base_url,
-            api_key=_optional_text("api_key", api_key),
-            max_connections=_count("max_connections", max_connections, 1, 100_000),
-            max_keepalive=_count("max_keepalive", max_keepalive, 0, 100_000) or -1,
-            insecure=not _flag("verify", verify),
-            ca_file=_optional_text("ca_file", ca_file),
-            cert_file=_optional_text("cert_file", cert_file),
-            key_file=_optional_text("key_file", key_file),
-            proxy=_optional_text("proxy", proxy) or None,
-            headers=_header_pairs(headers),
+            api_key=optional_text("api_key", api_key),
+            max_connections=count("max_connections", max_connections, 1, 100_000),
+            max_keepalive=count("max_keepalive", max_keepalive, 0, 100_000) or -1,
+            insecure=not flag("verify", verify),
+            ca_file=optional_text("ca_file", ca_file),
+            cert_file=optional_text("cert_file", cert_file),
+            key_file=optional_text("key_file", key_file),
+            proxy=optional_text("proxy", proxy) or None,
+            headers=header_pairs(headers),
             timeouts=_times(as_timeout(timeout), pool_timeout, total_timeout),
             keepalive_expiry=milliseconds("keepalive_expiry", keepalive_expiry),
-            max_reply_bytes=_count("max_reply_bytes", max_reply_bytes, 1, 1 << 62),
+            max_reply_bytes=count("max_reply_bytes", max_reply_bytes, 1, 1 << 62),
+            cache=self._cache,
+            cache_namespace=self._cache_namespace,
         )
         self._base_url = base_url.rstrip("/")
         self._closed = False
@@ -147,20 +125,9 @@ class HolySheepPool:
         whether the request may have reached the server; json.JSONDecodeError for a reply
         that isn't JSON; PoolClosed (a RuntimeError) after close.
         """
-        if not isinstance(model, str):
-            raise TypeError(f"model: expected str, got {type(model).__name__}")
-        body: dict[str, Any] = {
-            "model": model,
-            "messages": messages,
-            "temperature": temperature,
-            "max_tokens": max_tokens,
-        }
-        if extra:
-            if extra.get("stream"):
-                raise ValueError("stream: expected False or nothing; replies come whole")
-            body.update(extra)
-        reply = await self._exchange("POST", "/chat/completions", encode_members(body), None)
-        value: dict[str, Any] = self._value(reply, "POST", "/chat/completions")
+        body = chat_body(model, messages, temperature, max_tokens, extra)
+        reply = await self._exchange("POST", CHAT_PATH, encode_members(body), None)
+        value: dict[str, Any] = self._value(reply, "POST", CHAT_PATH)
         return value
 
     async def request(
@@ -179,9 +146,9 @@ class HolySheepPool:
 
         Raises what chat_completion raises. An empty reply (204) gives None.
         """
-        method, path = _text("method", method), _text("path", path)
+        method, path = text("method", method), text("path", path)
         body = None if json is None else encode_value("json", json)
-        reply = await self._exchange(method, path, body, _header_pairs(headers))
+        reply = await self._exchange(method, path, body, header_pairs(headers))
         if reply.status < 300 and not reply.body:
             return None
         return self._value(reply, method, path)
@@ -192,14 +159,17 @@ class HolySheepPool:
         path: str,
         body: Union[str, bytes, None],
         headers: Optional[tuple[tuple[str, str], ...]],
+        cache_control: int = 0,
     ) -> _core.Reply:
         """One request, one reply, whatever its status."""
         if self._closed:
-            raise transport_error(-3, _CLOSED, 0, self._request(method, path))
+            raise self._closed_error(method, path)
         binding = self._bindings.current()
         tag, future = binding.expect()
         try:
-            call = self._core.submit(binding.queue, tag, method, path, body, headers, None)
+            call = self._core.submit(
+                binding.queue, tag, method, path, body, headers, None, cache_control
+            )
         except BaseException:
             del binding.futures[tag]
             raise
@@ -221,10 +191,18 @@ class HolySheepPool:
         if reply.status >= 300:
             raise status_error(self._response(reply, method, path))
         try:
-            text = reply.text
+            body = reply.text
         except UnicodeDecodeError:
-            text = ""
-        return decode(text, lambda: reply.body)
+            body = ""
+        value = decode(body, lambda: reply.body)
+        if reply.cached:
+            value["cached"] = True
+            if reply.cached == _STALE:
+                value["stale"] = True
+        return value
+
+    def _closed_error(self, method: str, path: str) -> BaseException:
+        return transport_error(-3, _CLOSED, 0, self._request(method, path))
 
     def _response(self, reply: _core.Reply, method: str, path: str) -> Response:
         request = self._request(method, path)
@@ -243,7 +221,7 @@ class HolySheepPool:
         self._core.close()
         self._bindings.detach_all()
 
-    async def __aenter__(self) -> HolySheepPool:
+    async def __aenter__(self: _AnyPool) -> _AnyPool:
         return self
 
     async def __aexit__(
@@ -261,6 +239,29 @@ class HolySheepPool:
 
     def __repr__(self) -> str:
         return f"<HolySheepPool {self._base_url}{' closed' if self._closed else ''}>"
+
+
+def chat_body(
+    model: str,
+    messages: Sequence[Mapping[str, Any]],
+    temperature: float,
+    max_tokens: int,
+    extra: dict[str, Any],
+) -> dict[str, Any]:
+    """The body of a chat completion."""
+    if not isinstance(model, str):
+        raise TypeError(f"model: expected str, got {type(model).__name__}")
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": messages,
+        "temperature": temperature,
+        "max_tokens": max_tokens,
+    }
+    if extra:
+        if extra.get("stream"):
+            raise ValueError("stream: expected False or nothing; replies come whole")
+        body.update(extra)
+    return body
 
 
 def _times(

@@ -9,11 +9,13 @@
 #include "holysheep.h"
 
 typedef struct module_state {
+  PyTypeObject *cache_type;
   PyTypeObject *pool_type;
   PyTypeObject *queue_type;
   PyTypeObject *reply_type;
 } module_state;
 
+extern PyType_Spec cache_spec;
 extern PyType_Spec pool_spec;
 extern PyType_Spec queue_spec;
 extern PyType_Spec reply_spec;
@@ -29,5 +31,10 @@ void free_object(PyObject *self);
 PyObject *reply_wrap(const sheep_event *event, PyTypeObject *reply_type);
 
 sheep_queue *queue_handle(PyObject *queue);
+sheep_cache *cache_handle(PyObject *cache);
+
+/* The characters of a str, which live as long as it does; NULL with an exception that
+ * names the argument when there is a NUL among them. */
+const char *read_text(PyObject *text, const char *name);
 
 #endif

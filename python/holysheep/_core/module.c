@@ -22,6 +22,7 @@ static int refuse_subinterpreters(void) {
 static int module_exec(PyObject *module) {
   if (refuse_subinterpreters() != 0) return -1;
   module_state *state = PyModule_GetState(module);
+  if (add_type(module, &cache_spec, "Cache", &state->cache_type) != 0) return -1;
   if (add_type(module, &pool_spec, "Pool", &state->pool_type) != 0) return -1;
   if (add_type(module, &queue_spec, "Queue", &state->queue_type) != 0) return -1;
   if (add_type(module, &reply_spec, "Reply", &state->reply_type) != 0) return -1;
@@ -32,6 +33,7 @@ static int module_exec(PyObject *module) {
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {
   module_state *state = PyModule_GetState(module);
+  Py_VISIT(state->cache_type);
   Py_VISIT(state->pool_type);
   Py_VISIT(state->queue_type);
   Py_VISIT(state->reply_type);
@@ -40,6 +42,7 @@ static int module_traverse(PyObject *module, visitproc visit, void *arg) {
 
 static int module_clear(PyObject *module) {
   module_state *state = PyModule_GetState(module);
+  Py_CLEAR(state->cache_type);
   Py_CLEAR(state->pool_type);
   Py_CLEAR(state->queue_type);
   Py_CLEAR(state->reply_type);

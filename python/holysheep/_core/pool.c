@@ -56,20 +56,22 @@ static PyObject *make_pool(PyTypeObject *type, const sheep_pool_options *options
 static PyObject *pool_new(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
   static char *names[] = {"base_url", "api_key", "max_connections", "max_keepalive", "insecure",
                           "ca_file", "cert_file", "key_file", "proxy", "headers", "timeouts",
-                          "keepalive_expiry", "max_reply_bytes", NULL};
+                          "keepalive_expiry", "max_reply_bytes", "cache", "cache_namespace", NULL};
   sheep_pool_options options;
   sheep_pool_options_init(&options, sizeof options);
   PyObject *pairs = Py_None;
+  PyObject *cache = Py_None;
   long long expiry;
   long long most;
   long long times[5];
-  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "$szIipzzzzO(LLLLL)LL:Pool", names,
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "$szIipzzzzO(LLLLL)LLOz:Pool", names,
                                    &options.base_url, &options.api_key, &options.max_connections,
                                    &options.max_keepalive, &options.insecure, &options.ca_file,
                                    &options.cert_file, &options.key_file, &options.proxy, &pairs,
                                    &times[0], &times[1], &times[2], &times[3], &times[4], &expiry,
-                                   &most))
+                                   &most, &cache, &options.cache_namespace))
     return NULL;
+  if (cache != Py_None) options.cache = cache_handle(cache);
   header_list headers;
   if (read_headers(pairs, &headers) != 0) return NULL;
   options.headers = headers.items;
@@ -106,14 +108,6 @@ static int read_times(PyObject *times, sheep_request *request) {
   return 0;
 }
 
-static const char *read_text(PyObject *text, const char *name) {
-  Py_ssize_t length;
-  const char *bytes = PyUnicode_AsUTF8AndSize(text, &length);
-  if (bytes && strlen(bytes) == (size_t)length) return bytes;
-  if (bytes) PyErr_Format(PyExc_ValueError, "%s: contains a NUL character", name);
-  return NULL;
-}
-
 /* None: no body; else str or bytes. */
 static int read_body(PyObject *body, sheep_request *request) {
   Py_ssize_t length = 0;
@@ -137,11 +131,11 @@ static PyObject *submit(sheep_pool *pool, sheep_queue *queue, const sheep_reques
   return PyLong_FromUnsignedLongLong(number);
 }
 
-/* submit(queue, tag, method, path, body, headers, timeouts) */
+/* submit(queue, tag, method, path, body, headers, timeouts, cache_control) */
 static PyObject *pool_submit(PyObject *self, PyObject *const *arguments, Py_ssize_t count) {
   const module_state *state = PyType_GetModuleState(Py_TYPE(self));
-  if (count != 7 || !Py_IS_TYPE(arguments[0], state->queue_type)) {
-    PyErr_SetString(PyExc_TypeError, "submit: needs a Queue and six more arguments");
+  if (count != 8 || !Py_IS_TYPE(arguments[0], state->queue_type)) {
+    PyErr_SetString(PyExc_TypeError, "submit: needs a Queue and seven more arguments");
     return NULL;
   }
   sheep_request request;
@@ -153,6 +147,8 @@ static PyObject *pool_submit(PyObject *self, PyObject *const *arguments, Py_ssiz
   request.path = request.method ? read_text(arguments[3], "path") : NULL;
   if (!request.path || read_body(arguments[4], &request) != 0) return NULL;
   if (read_headers(arguments[5], &headers) != 0 || read_times(arguments[6], &request) != 0) return NULL;
+  request.cache_control = (uint32_t)PyLong_AsUnsignedLong(arguments[7]);
+  if (PyErr_Occurred()) return NULL;
   request.headers = headers.items;
   request.header_count = headers.count;
   return submit(((pool_object *)self)->pool, queue_handle(arguments[0]), &request);
@@ -174,6 +170,13 @@ static PyObject *pool_close(PyObject *self, PyObject *unused) {
   Py_RETURN_NONE;
 }
 
+static PyObject *pool_cache_namespace(PyObject *self, void *unused) {
+  (void)unused;
+  const char *name = sheep_pool_cache_namespace(((pool_object *)self)->pool);
+  if (!name) Py_RETURN_NONE;
+  return PyUnicode_FromString(name);
+}
+
 static PyObject *pool_stats(PyObject *self, PyObject *unused) {
   (void)unused;
   sheep_pool_stats s = {.size = sizeof s};
@@ -192,14 +195,20 @@ static PyObject *pool_stats(PyObject *self, PyObject *unused) {
 
 static PyMethodDef pool_methods[] = {
     {"submit", (PyCFunction)(void (*)(void))pool_submit, METH_FASTCALL,
-     "submit(queue, tag, method, path, body, headers, timeouts) -> number of the call."},
+     "submit(queue, tag, method, path, body, headers, timeouts, cache_control) -> number of the call."},
     {"cancel", pool_cancel, METH_O, "Ends the call with this number."},
     {"close", pool_close, METH_NOARGS, "Ends all calls and stops the thread."},
     {"stats", pool_stats, METH_NOARGS, "Counters, a dict."},
     {NULL, NULL, 0, NULL},
 };
 
+static PyGetSetDef pool_members[] = {
+    {"cache_namespace", pool_cache_namespace, NULL, "Where its cache keeps its replies, or None.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyType_Slot pool_slots[] = {{Py_tp_new, pool_new},
+                                   {Py_tp_getset, pool_members},
                                    {Py_tp_dealloc, pool_dealloc},
                                    {Py_tp_methods, pool_methods},
                                    {0, NULL}};

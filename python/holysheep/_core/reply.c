@@ -77,6 +77,11 @@ static PyObject *reply_sent(PyObject *self, void *unused) {
   return PyLong_FromLong(sheep_reply_sent(((reply_object *)self)->reply));
 }
 
+static PyObject *reply_cached(PyObject *self, void *unused) {
+  (void)unused;
+  return PyLong_FromLong(sheep_reply_cached(((reply_object *)self)->reply));
+}
+
 static PyObject *reply_message(PyObject *self, void *unused) {
   (void)unused;
   return PyUnicode_DecodeUTF8(sheep_reply_message(((reply_object *)self)->reply),
@@ -92,6 +97,7 @@ static PyGetSetDef reply_members[] = {
     {"text", reply_text, NULL, "The body as str; UnicodeDecodeError when it is not UTF-8.", NULL},
     {"headers", reply_headers, NULL, "List of (name, value).", NULL},
     {"sent", reply_sent, NULL, "0 not sent, 1 possibly sent, 2 answered.", NULL},
+    {"cached", reply_cached, NULL, "0, or from a cache: 1 fresh, 2 stale.", NULL},
     {"message", reply_message, NULL, "What went wrong, or \"\".", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
