@@ -24,7 +24,8 @@ echo "a program, linked dynamically and statically"
 read -ra flags <<<"$(pkg-config --cflags --libs holysheep)"
 cc -std=c99 "${strict[@]}" "$example" -o "$root/dynamic" "${flags[@]}"
 read -ra cflags <<<"$(pkg-config --cflags holysheep)"
-read -ra others <<<"$(env -u PKG_CONFIG_SYSROOT_DIR pkg-config --libs libcurl libuv)"
+read -ra needed <<<"$(pkg-config --print-requires-private holysheep | cut -d' ' -f1 | tr '\n' ' ')"
+read -ra others <<<"$(env -u PKG_CONFIG_SYSROOT_DIR pkg-config --libs "${needed[@]}")"
 cc -std=c99 "${strict[@]}" "${cflags[@]}" "$example" "$libraries/libholysheep.a" -o "$root/static" \
   "${others[@]}" -pthread
 
@@ -32,6 +33,7 @@ echo "ten calls"
 coproc server { "$gateway"; }
 read -r addresses <&"${server[0]}"
 address=$(sed 's/.*"http":"\([^"]*\)".*/\1/' <<<"$addresses")
-test "$(LD_LIBRARY_PATH=$libraries "$root/dynamic" "http://$address/x/id=installed/v1" | grep -c ': 200 {')" -eq 10
-test "$("$root/static" "http://$address/x/id=installed/v1" | grep -c ': 200 {')" -eq 10
+url=http://$address/x/id=installed/v1
+test "$(LD_LIBRARY_PATH=$libraries "$root/dynamic" "$url" | grep -c ': 200 {')" -eq 10
+test "$("$root/static" "$url" | grep -c ': 200 {')" -eq 10
 test -e "$libraries/libholysheep.so.0"

@@ -202,7 +202,7 @@ static void a_bad_request_is_named_and_not_submitted(void **state) {
     sheep_request request;
   } cases[] = {
       {"request: ", {.size = 0}},
-      {"request: ", {.size = sizeof(sheep_request), .reserved = 1, .path = "/"}},
+      {"cache_control: ", {.size = sizeof(sheep_request), .cache_control = 8, .path = "/"}},
       {"path: ", {.size = sizeof(sheep_request)}},
       {"path: ", {.size = sizeof(sheep_request), .path = "no slash"}},
       {"method: ", {.size = sizeof(sheep_request), .path = "/", .method = "G T"}},

@@ -163,6 +163,9 @@ func (e *exchange) applies(before int) bool {
 	if e.wanted.has("reuse_close") && e.served > 0 {
 		return true
 	}
+	if e.wanted.has("after") {
+		return before >= e.wanted.number("after", 0)
+	}
 	return !e.wanted.has("nth") || e.wanted.number("nth", 0) == before
 }
 
