@@ -286,20 +286,20 @@ def test_bad_requests_are_named_and_nothing_is_stored() -> None:
     deep: list[Any] = []
     for _ in range(10_000):
         deep = [deep]
-    bad: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
-        ("model", (3, MESSAGES), {}),
-        ("messages", ("m", object()), {}),
-        ("messages", ("m", deep), {}),
-        ("messages", ("m", [{"content": "\ud800"}]), {}),
-        ("temperature", ("m", MESSAGES), {"temperature": float("nan")}),
-        ("logit_bias", ("m", MESSAGES), {"logit_bias": {1, 2}}),
+    bad: list[tuple[str, Any, Any, dict[str, Any]]] = [
+        ("model", 3, MESSAGES, {}),
+        ("messages", "m", object(), {}),
+        ("messages", "m", deep, {}),
+        ("messages", "m", [{"content": "\ud800"}], {}),
+        ("temperature", "m", MESSAGES, {"temperature": float("nan")}),
+        ("logit_bias", "m", MESSAGES, {"logit_bias": {1, 2}}),
     ]
-    for name, arguments, params in bad:
+    for name, model, messages, params in bad:
         for call in (cache.get_cached_response, cache.key, cache.delete):
             with pytest.raises((ValueError, TypeError), match=f"^{name}"):
-                call(*arguments, **params)
+                call(model, messages, **params)
         with pytest.raises((ValueError, TypeError), match=f"^{name}"):
-            cache.cache_response(*arguments, REPLY, **params)
+            cache.cache_response(model, messages, REPLY, **params)
     with pytest.raises(TypeError, match=r"^response"):
         cache.cache_response("m", MESSAGES, {"x": object()})
     assert cache.stats()["entries"] == 0

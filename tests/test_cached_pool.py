@@ -129,7 +129,7 @@ def test_cancelling_some_leaves_the_others_served(
             await until(lambda: script.counts()["active"] == 1)
             for index in cancelled:
                 calls[index].cancel()
-            return await asyncio.gather(*calls, return_exceptions=True)
+            return list(await asyncio.gather(*calls, return_exceptions=True))
 
     outcomes = asyncio.run(main())
     for index, outcome in enumerate(outcomes):
