@@ -112,8 +112,8 @@ static gateway_counts ask(const char *question, const char *id) {
   assert_int_equal(event.result, SHEEP_OK);
   gateway_counts counts = {0};
   sscanf(sheep_reply_body(event.reply, NULL),
-         "{\"requests\":%d,\"completed\":%d,\"aborted\":%d,\"active\":%d,\"max_active\":%d}", &counts.requests,
-         &counts.completed, &counts.aborted, &counts.active, &counts.max_active);
+         "{\"requests\":%d,\"completed\":%d,\"aborted\":%d,\"active\":%d,\"max_active\":%d}",
+         &counts.requests, &counts.completed, &counts.aborted, &counts.active, &counts.max_active);
   sheep_reply_free(event.reply);
   sheep_queue_free(queue);
   sheep_pool_free(pool);

@@ -46,7 +46,6 @@ static void take_events(storm *self, int64_t timeout_ms) {
   for (int32_t i = 0; i < count; i++) {
     assert_int_equal(events[i].call, self->numbers[events[i].tag]);
     self->answered += events[i].result == SHEEP_OK;
-if (events[i].result && events[i].result != SHEEP_E_CANCELLED) print_error("%s %s %d\n", sheep_error_name(events[i].result), sheep_reply_message(events[i].reply), sheep_reply_sent(events[i].reply));
     self->cancelled += events[i].result == SHEEP_E_CANCELLED;
     forget(self, events[i].tag);
     sheep_reply_free(events[i].reply);
