@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 from typing import Any, Callable
 
@@ -12,9 +13,10 @@ from support import MESSAGES, ScriptedGateway, until, wait_until
 
 
 def in_child(work: Callable[[], Any]) -> Callable[[], None]:
-    """Forks, does `work` in the child; gives a check that it ended well."""
+    """Forks, does `work` in the child; gives a check that it ended well, and in time."""
     child = os.fork()
     if child == 0:
+        signal.alarm(30)
         status = 1
         try:
             work()
