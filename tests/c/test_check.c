@@ -208,7 +208,10 @@ static void checks_paths(void **state) {
 static void takes_any_field_value_without_control_characters(void **state) {
   (void)state;
   const sheep_header headers[] = {
-      {"X-Empty", ""}, {"x_1!#$%&'*+-.^`|~", "a\tb"}, {"Accept", "\xc3\xa9 \xff"}, {"Authorization", "Basic eA=="},
+      {"X-Empty", ""},
+      {"x_1!#$%&'*+-.^`|~", "a\tb"},
+      {"Accept", "\xc3\xa9 \xff"},
+      {"Authorization", "Basic eA=="},
   };
   sheep_error error;
   assert_int_equal(check_headers(headers, LENGTH_OF(headers), &error), SHEEP_OK);

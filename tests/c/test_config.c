@@ -196,8 +196,9 @@ static void make_one(void *context) {
 static void without_memory_nothing_is_left(void **state) {
   (void)state;
   const sheep_header headers[] = {{"X-A", "1"}, {"X-B", ""}};
-  sheep_pool_options options = {.base_url = "http://h", .api_key = "k", .proxy = "http://p", .user_agent = "a",
-                                .ca_file = "/dev/null", .cert_file = "/dev/null", .key_file = "/dev/null",
+  sheep_pool_options options = {.base_url = "http://h", .api_key = "k", .proxy = "http://p",
+                                .user_agent = "a", .ca_file = "/dev/null",
+                                .cert_file = "/dev/null", .key_file = "/dev/null",
                                 .headers = headers, .header_count = 2};
   fail_each_allocation(make_one, &options, 13);
   config_free(NULL);

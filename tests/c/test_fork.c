@@ -113,8 +113,9 @@ static void child_forks_again(sheep_pool *pool, sheep_queue *queue) {
 
 static void the_child_works_afresh_and_the_parent_on(void **state) {
   (void)state;
-  static child_body *const bodies[] = {child_works_on, child_frees_the_queue_first, child_frees_the_pool_first,
-                                       child_makes_its_own, child_forks_again};
+  static child_body *const bodies[] = {child_works_on, child_frees_the_queue_first,
+                                       child_frees_the_pool_first, child_makes_its_own,
+                                       child_forks_again};
   for (size_t i = 0; i < LENGTH_OF(bodies); i++) {
     sheep_queue *queue = queue_new();
     sheep_pool *pool = busy_pool(queue);
