@@ -1,6 +1,6 @@
 /* Deadlines by the ten thousand: a hashed timing wheel. Setting, moving and
  * clearing one is O(1); an expiry is at most one tick (8 ms) late.
- * Time is passed in (milliseconds, any origin), so it is tested without
+ * Time is passed in (milliseconds, from 0), so it is tested without
  * sleeping. Not locked. */
 #ifndef SHEEP_DEADLINE_H
 #define SHEEP_DEADLINE_H

@@ -280,17 +280,18 @@ static void start_some(engine *running) {
   transport_run(running->http);
 }
 
-static void on_resolved(void *context, const char *addresses, const char *reason) {
+static void on_resolved(void *context, const char *addresses, int32_t result, const char *reason) {
   engine *running = engine_of(context);
   running->looking_up = false;
-  int32_t result = addresses ? transport_set_addresses(running->http, addresses) : SHEEP_E_RESOLVE;
+  if (addresses) result = transport_set_addresses(running->http, addresses);
   if (result == SHEEP_OK) {
     running->addresses = ADDRESSES_KNOWN;
     running->addresses_due = now_of(running) + ADDRESSES_LAST_MS;
     list_move_all(&running->resolving, &running->ready);
   }
   for (list_node *node; (node = list_shift(&running->resolving));)
-    end_call(running, list_entry(node, call, engine_link), result, addresses ? NULL : reason);
+    end_call(running, list_entry(node, call, engine_link), result,
+             result == SHEEP_E_RESOLVE ? reason : NULL);
   start_some(running);
 }
 

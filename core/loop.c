@@ -147,21 +147,22 @@ static int32_t append_address(buf *text, const struct addrinfo *found) {
 }
 
 /* Beyond the limit, the addresses up to there will do. */
-static const char *list_addresses(buf *text, const struct addrinfo *found) {
+static int32_t list_addresses(buf *text, const struct addrinfo *found) {
   int32_t result = SHEEP_OK;
   for (; found && result == SHEEP_OK; found = found->ai_next) result = append_address(text, found);
-  if (result != SHEEP_E_NOMEM) return text->length ? NULL : "no address of a known family";
-  buf_free(text);
-  return error_default_message(SHEEP_E_NOMEM);
+  if (result == SHEEP_E_NOMEM) buf_free(text);
+  return result == SHEEP_E_TOO_LARGE ? SHEEP_OK : result;
 }
 
 static void on_look_up(uv_getaddrinfo_t *request, int status, struct addrinfo *found) {
   loop *events = request->data;
   buf text = {0};
   events->looking_up = false;
-  const char *reason = status ? uv_strerror(status) : list_addresses(&text, found);
+  int32_t result = list_addresses(&text, found);
+  const char *reason = status ? uv_strerror(status) : "no address of a known family";
+  if (!result && !text.data) result = status == UV_EAI_MEMORY ? SHEEP_E_NOMEM : SHEEP_E_RESOLVE;
   uv_freeaddrinfo(found);
-  if (!events->ending) events->handlers.resolved(events->context, text.data, reason);
+  if (!events->ending) events->handlers.resolved(events->context, text.data, result, reason);
   buf_free(&text);
 }
 

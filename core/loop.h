@@ -17,8 +17,8 @@ typedef struct loop_handlers {
   void (*timer)(void *context);
   void (*turn)(void *context);
   void (*before_poll)(void *context);
-  /* Each address list is "1.2.3.4,[::1]", or NULL with `reason` on failure. */
-  void (*resolved)(void *context, const char *addresses, const char *reason);
+  /* "1.2.3.4,[::1]", or NULL with an error number and its `reason`. */
+  void (*resolved)(void *context, const char *addresses, int32_t result, const char *reason);
 } loop_handlers;
 
 typedef void watch_handler(void *owner, int readiness);

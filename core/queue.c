@@ -10,6 +10,8 @@
 #include <errno.h>
 #include <poll.h>
 
+enum { POLL_AGAIN_MS = 10 };
+
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static list registry = {&registry, &registry};
 static queue_canceller *cancel_call;
@@ -112,7 +114,9 @@ SHEEP_API int32_t sheep_queue_wait(sheep_queue *queue, sheep_event *events, int3
     if (count || capacity <= 0) return count;
     int wait_ms = poll_time(deadline_us, timeout_ms);
     if (wait_ms == 0) return 0;
-    if (poll(&ready, 1, wait_ms) < 0 && errno == EINTR) return 0;
+    if (poll(&ready, 1, wait_ms) >= 0) continue;
+    if (errno == EINTR) return 0;
+    poll(NULL, 0, POLL_AGAIN_MS); /* no memory or descriptors: without spinning */
   }
 }
 

@@ -14,6 +14,7 @@ typedef struct lane {
   transport *http;
   CURLM *multi; /* NULL until used */
   list connections;
+  list running; /* transfers */
   uint32_t transfers;
   uint32_t live; /* connections that are not retired */
   bool marked;   /* in http->marked: libcurl asked to be called at once */
@@ -44,6 +45,7 @@ typedef enum request_shape { SHAPE_NONE, SHAPE_POST, SHAPE_GET, SHAPE_OTHER } re
 /* An easy handle and what it is used for; recycled. */
 typedef struct transfer {
   list_node spare_link;
+  list_node lane_link;
   transport *http;
   CURL *easy;
   call *served;

@@ -312,6 +312,7 @@ int32_t lanes_init(transport *http) {
     lane *home = &http->lanes[i];
     home->http = http;
     list_init(&home->connections);
+    list_init(&home->running);
     list_init(&home->marked_link);
     list_init(&home->warm_link);
     deadline_init(&home->timer, on_lane_timer);
@@ -348,6 +349,7 @@ int32_t lane_add(lane *home, transfer *moving) {
   if (!home->multi && open_lane(home) != SHEEP_OK) return SHEEP_E_NOMEM;
   moving->home = home;
   if (curl_multi_add_handle(home->multi, moving->easy) != CURLM_OK) return SHEEP_E_NOMEM;
+  list_append(&home->running, &moving->lane_link);
   home->transfers++;
   sort_lane(home);
   return SHEEP_OK;
@@ -359,6 +361,7 @@ void lane_remove(transfer *moving) {
   uint32_t index = (uint32_t)(home - http->lanes);
   curl_multi_remove_handle(home->multi, moving->easy);
   if (moving->sockets) forget_unused_sockets(moving);
+  list_remove(&moving->lane_link);
   home->transfers--;
   sort_lane(home);
   if (index < http->first_open) http->first_open = index;
@@ -375,10 +378,20 @@ static void read_results(lane *home) {
   }
 }
 
+/* What libcurl had no memory to go on with, it would never speak of again. */
+static void end_running(lane *home) {
+  list ending;
+  list_init(&ending);
+  list_move_all(&home->running, &ending);
+  while (!list_empty(&ending))
+    transfer_finish(list_entry(ending.next, transfer, lane_link), CURLE_OUT_OF_MEMORY);
+}
+
 static void act(lane *home, curl_socket_t fd, int events) {
   int running;
-  curl_multi_socket_action(home->multi, fd, events, &running);
+  CURLMcode failed = curl_multi_socket_action(home->multi, fd, events, &running);
   read_results(home);
+  if (failed == CURLM_OUT_OF_MEMORY) end_running(home);
 }
 
 void lanes_run(transport *http) {

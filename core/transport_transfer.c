@@ -128,14 +128,15 @@ static void set_callbacks(transfer *made) {
   curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, made->http);
 }
 
-static void set_protocol(transfer *made) {
+static void set_numbers(transfer *made) {
   CURL *easy = made->easy;
+  const config *settings = made->http->setup.settings;
+  int64_t expiry_s = settings->keepalive_expiry_ms / 1000 + 1;
   curl_easy_setopt(easy, CURLOPT_SHARE, made->http->share);
   curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
   curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
   curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
-  curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip, deflate");
   curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, 4096L);
   curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, 16384L);
@@ -144,39 +145,50 @@ static void set_protocol(transfer *made) {
   curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, 30L);
   /* The pool's own timers end a connect; libcurl's default of 300 s must not. */
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, 2000000000L);
-}
-
-static void set_settings(transfer *made) {
-  CURL *easy = made->easy;
-  const config *settings = made->http->setup.settings;
-  int64_t expiry_s = settings->keepalive_expiry_ms / 1000 + 1;
-  curl_easy_setopt(easy, CURLOPT_USERAGENT, settings->user_agent);
-  curl_easy_setopt(easy, CURLOPT_PROXY, settings->proxy.text ? settings->proxy.text : "");
-  curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, settings->verify ? 1L : 0L);
   curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, settings->verify ? 2L : 0L);
   curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)(expiry_s < 1000000 ? expiry_s : 1000000));
   curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, settings->max_keepalive ? 0L : 1L);
-  if (settings->ca_file) curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca_file);
-  if (settings->cert_file) curl_easy_setopt(easy, CURLOPT_SSLCERT, settings->cert_file);
+}
+
+/* Texts are copied, which needs memory: without one of these a reply would come packed,
+ * or go by a proxy or an authority that nobody chose. */
+static bool set_texts(transfer *made) {
+  const config *settings = made->http->setup.settings;
   const char *key = settings->key_file ? settings->key_file : settings->cert_file;
-  if (key) curl_easy_setopt(easy, CURLOPT_SSLKEY, key);
+  const struct {
+    CURLoption option;
+    const char *text;
+  } texts[] = {
+      {CURLOPT_ACCEPT_ENCODING, "gzip, deflate"},
+      {CURLOPT_USERAGENT, settings->user_agent},
+      {CURLOPT_PROXY, settings->proxy.text ? settings->proxy.text : ""},
+      {CURLOPT_NOPROXY, ""},
+      {CURLOPT_CAINFO, settings->ca_file},
+      {CURLOPT_SSLCERT, settings->cert_file},
+      {CURLOPT_SSLKEY, key},
+  };
+  for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    if (texts[i].text && curl_easy_setopt(made->easy, texts[i].option, texts[i].text) != CURLE_OK)
+      return false;
+  }
+  return true;
 }
 
 transfer *transfer_new(transport *http) {
   transfer *made = mem_zalloc(sizeof *made);
   if (!made) return NULL;
-  made->easy = curl_easy_init();
-  if (!made->easy) {
-    mem_free(made);
-    return NULL;
-  }
-  made->http = http;
   list_init(&made->spare_link);
-  set_callbacks(made);
-  set_protocol(made);
-  set_settings(made);
-  return made;
+  list_init(&made->lane_link);
+  made->http = http;
+  made->easy = curl_easy_init();
+  if (made->easy && set_texts(made)) {
+    set_callbacks(made);
+    set_numbers(made);
+    return made;
+  }
+  transfer_free(made);
+  return NULL;
 }
 
 void transfer_free(transfer *spare) {
@@ -237,8 +249,9 @@ static request_shape shape_of(const call *served) {
   return strcmp(served->method, "GET") == 0 && !served->body ? SHAPE_GET : SHAPE_OTHER;
 }
 
-static void set_shape(transfer *chosen, request_shape shape) {
+static int32_t set_shape(transfer *chosen, request_shape shape) {
   CURL *easy = chosen->easy;
+  CURLcode failed = CURLE_OK;
   const call *served = chosen->served;
   bool has_body = served->body || shape == SHAPE_POST;
   if (shape == SHAPE_OTHER) {
@@ -246,16 +259,18 @@ static void set_shape(transfer *chosen, request_shape shape) {
     curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
     curl_easy_setopt(easy, CURLOPT_NOBODY, is_head ? 1L : 0L);
     if (has_body) curl_easy_setopt(easy, CURLOPT_POST, 1L);
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, served->method);
+    failed = curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, served->method);
   } else if (shape != chosen->shape) {
     curl_easy_setopt(easy, CURLOPT_NOBODY, 0L);
     curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, NULL);
     curl_easy_setopt(easy, shape == SHAPE_POST ? CURLOPT_POST : CURLOPT_HTTPGET, 1L);
   }
   chosen->shape = shape;
-  if (!has_body) return;
+  if (failed) return SHEEP_E_NOMEM;
+  if (!has_body) return SHEEP_OK;
   curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)served->body_length);
   curl_easy_setopt(easy, CURLOPT_POSTFIELDS, served->body ? served->body : "");
+  return SHEEP_OK;
 }
 
 static char *full_url(const transport *http, const char *path) {
@@ -342,8 +357,8 @@ int32_t transfer_prepare(transfer *chosen, call *served) {
   set_connection_choice(chosen);
   int32_t result = set_url(chosen);
   if (!result) result = set_headers(chosen);
+  if (!result) result = set_shape(chosen, shape_of(served));
   if (result) return result;
-  set_shape(chosen, shape_of(served));
   bool follow = served->body_length > FOLLOWED_BODY;
   if (follow != chosen->follows_progress)
     curl_easy_setopt(chosen->easy, CURLOPT_NOPROGRESS, follow ? 0L : 1L);
