@@ -1,4 +1,4 @@
-"""The command line: `python -m bench pool`."""
+"""The command line: `python -m bench pool`, `python -m bench cache`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .model import Case, Results, Settings
 from .report import Report
 from .servers import make_certificate
 
-PACKAGES = sorted({client.package for client in CLIENTS.values() if client.kind == PEER})
+TRACES = Path(__file__).parent / "data"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -34,7 +34,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--runs", type=int, help="measurements of each client (default 5)")
     parser.add_argument("--quick", action="store_true", help="a rough look: fewer, shorter runs")
     parser.add_argument("--only", action="append", metavar="ROW", help="may be repeated")
-    parser.add_argument("--peers", metavar="LIST", help=f"of {','.join(PACKAGES)}; default all")
+    parser.add_argument("--peers", metavar="LIST", help="packages; default all")
+    parser.add_argument("--traces", type=Path, metavar="FOLDER", help="of NAME.u32.gz, for cache")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--markdown", action="store_true", help="print the tables in Markdown")
     return parser
@@ -57,34 +58,46 @@ def cases_of(rows: Sequence[Row]) -> list[Case]:
     return list({case.name: case for row in rows for case in row.cases}.values())
 
 
+def package_of(case: Case, client: str) -> str:
+    """The distribution that a client of a case needs, "" when it's no peer's."""
+    known = CLIENTS.get(client)
+    default = known.package if known and known.kind == PEER else ""
+    return case.packages.get(client, default)
+
+
+def packages_of(cases: Sequence[Case]) -> list[str]:
+    """All that the cases' peers need."""
+    needed = {package_of(case, client) for case in cases for client in case.clients}
+    return sorted(needed - {""})
+
+
 def choose_clients(
     parser: argparse.ArgumentParser, given: argparse.Namespace, cases: Sequence[Case]
 ) -> list[str]:
     """The clients that take part: all that are installed, or the peers asked for."""
-    wanted = given.peers.split(",") if given.peers is not None else PACKAGES
-    for package in filter(None, wanted):
-        if package not in PACKAGES:
-            parser.error(f"--peers {package}: expected some of {', '.join(PACKAGES)}")
-    missing = [package for package in PACKAGES if not version_of(package)]
-    left_out = {
-        client.name
-        for client in CLIENTS.values()
-        if client.kind == PEER and (client.package not in wanted or client.package in missing)
-    }
-    return [name for case in cases for name in case.clients if name not in left_out]
+    packages = packages_of(cases)
+    named = given.peers.split(",") if given.peers is not None else packages
+    wanted = list(filter(None, named))
+    for package in wanted:
+        if package not in packages:
+            parser.error(f"--peers {package}: expected some of {', '.join(packages)}")
+    present = {"", *(package for package in wanted if version_of(package))}
+    return [name for case in cases for name in case.clients if package_of(case, name) in present]
 
 
 def settings_of(given: argparse.Namespace, folder: str) -> Settings:
     """How to measure, by the options."""
-    settings = Settings(make_certificate(Path(folder)))
+    traces = given.traces or TRACES
+    settings = Settings(make_certificate(Path(folder)), traces=traces)
     if given.quick:
         settings = dataclasses.replace(settings, runs=1, seconds=0.2, share=0.2, limit=6)
     return dataclasses.replace(settings, runs=given.runs or settings.runs)
 
 
-def machine() -> dict[str, str]:
+def machine(cases: Sequence[Case]) -> dict[str, str]:
     """What the figures depend on."""
-    versions = {package: version_of(package) for package in [*PACKAGES, "uvloop", "holysheep"]}
+    packages = [*packages_of(cases), "uvloop", "holysheep"]
+    versions = {package: version_of(package) for package in packages}
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
@@ -95,12 +108,13 @@ def machine() -> dict[str, str]:
 
 def show(report: Report, rows: Sequence[Row], results: Results, settings: Settings) -> None:
     """All tables, the promises last."""
-    report.line(", ".join(f"{name} {value}" for name, value in machine().items()))
+    cases = cases_of(rows)
+    report.line(", ".join(f"{name} {value}" for name, value in machine(cases).items()))
     report.line(f"Medians of {settings.runs}, half of the spread behind ±.")
     if settings.share < 1:
         report.line(f"A quick look: {settings.share:.0%} of the calls where there are thousands.")
     report.line()
-    for case in cases_of(rows):
+    for case in cases:
         report.case(case, results)
     report.goals(rows, results)
 
@@ -121,7 +135,9 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         settings = settings_of(given, folder)
         results = measure_all(cases, settings, clients)
     if given.json:
-        given.json.write_text(json.dumps({"machine": machine(), **dataclasses.asdict(results)}))
+        given.json.write_text(
+            json.dumps({"machine": machine(cases), **dataclasses.asdict(results)})
+        )
     show(Report(given.markdown), rows, results, settings)
     return int(any(results.failed(case, ours) for case in cases for ours in case.ours))
 

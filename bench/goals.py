@@ -60,6 +60,17 @@ def to_peer(case: Case, metric: str, peers: Optional[tuple[str, ...]] = None) ->
     return reach
 
 
+def times_faster(case: Case, metric: str, peers: tuple[str, ...]) -> Reach:
+    """The best of these peers as a multiple of ours."""
+
+    def reach(results: Results, ours: str) -> Optional[float]:
+        known = [results.median(case, peer, metric) for peer in peers]
+        best = min((value for value in known if value is not None), default=None)
+        return _ratio(best, results.median(case, ours, metric))
+
+    return reach
+
+
 def to_bare(case: Case, metric: str) -> Reach:
     """Ours as a multiple of the bare program's."""
     bare = case.bare

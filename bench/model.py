@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Callable, Optional
 
 from .servers import Certificate
@@ -19,6 +21,7 @@ class Settings:
     seconds, warm_seconds: how long a client is loaded, and before that without counting.
     share: of the calls of the large cases; 1 but for a quick look.
     limit: seconds that one measurement may take.
+    traces: where traces of accesses are, NAME.u32.gz.
     """
 
     certificate: Certificate
@@ -27,6 +30,7 @@ class Settings:
     warm_seconds: float = 0.1
     share: float = 1.0
     limit: float = 12.0
+    traces: Optional[Path] = None
 
     def scaled(self, calls: int) -> int:
         """So many calls, or fewer for a quick look."""
@@ -50,6 +54,7 @@ class Case:
 
     ours, peers, bare: names of clients. The first metric tells who is fastest.
     prepare: done before anything is measured.
+    packages: the distributions of peers that are no CLIENTS; a peer without takes part always.
     """
 
     name: str
@@ -60,6 +65,7 @@ class Case:
     peers: tuple[str, ...] = ()
     bare: Optional[str] = None
     prepare: Callable[[], object] = lambda: None
+    packages: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def clients(self) -> tuple[str, ...]:

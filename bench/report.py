@@ -47,7 +47,8 @@ class Report:
     def goals(self, rows: Sequence[Row], results: Results) -> None:
         """The promises: what must be reached, what is hoped for, what was reached."""
         table = self._table("What must be reached, and is", "case")
-        for title in ("must", "aim", "reached", "on uvloop"):
+        titles = ("must", "aim", "reached", "on uvloop")
+        for title in titles[: 2 + max(len(row.ours) for row in rows)]:
             table.add_column(title, justify="right")
         for row in rows:
             for goal in row.goals:

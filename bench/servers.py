@@ -99,7 +99,7 @@ def _free_port() -> int:
         return port
 
 
-def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
+def _await_port(name: str, port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
@@ -107,7 +107,7 @@ def _await_port(port: int, process: subprocess.Popen[bytes]) -> None:
             return
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError("nginx did not start") from None
+                raise RuntimeError(f"{name} did not start") from None
             time.sleep(0.01)
 
 
@@ -139,8 +139,23 @@ def nginx(certificate: Optional[Certificate] = None, delay: int = 0) -> Iterator
         command = ["nginx", "-p", folder, "-c", str(configuration), "-e", "stderr"]
         process = subprocess.Popen(command)
         try:
-            _await_port(port, process)
+            _await_port("nginx", port, process)
             yield f"http{'s' if certificate else ''}://127.0.0.1:{port}/v1"
+        finally:
+            _stop(process)
+
+
+@contextlib.contextmanager
+def redis() -> Iterator[str]:
+    """A Redis server that keeps all in memory; gives its URL."""
+    with tempfile.TemporaryDirectory(prefix="holysheep-redis-") as folder:
+        port = _free_port()
+        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", folder]
+        command += ["--save", "", "--appendonly", "no", "--loglevel", "warning"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            _await_port("redis-server", port, process)
+            yield f"redis://127.0.0.1:{port}/0"
         finally:
             _stop(process)
 
