@@ -147,13 +147,14 @@ def test_a_connection_closed_while_idle_is_not_used(
 def test_a_reply_that_nobody_asked_for_is_never_returned(
     gateway: ScriptedGateway, certificates: Certificates, pause: int, listener: str
 ) -> None:
+    script = gateway.script(f"extra={pause}", listener)
+
     async def main() -> None:
-        url = gateway.script(f"extra={pause}", listener).url
-        async with HolySheepPool("k", url, ca_file=certificates.ca_file) as pool:
-            for _ in range(10):
+        async with HolySheepPool("k", script.url, ca_file=certificates.ca_file) as pool:
+            for _ in range(20):
                 reply = await pool.chat_completion("m", MESSAGES)
                 assert "stolen" not in reply
-                await asyncio.sleep(0.02)
+                wait_until(lambda: script.counts()["active"] == 0)  # both replies are written
 
     asyncio.run(main())
 
