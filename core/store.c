@@ -48,9 +48,10 @@ static void set(store *cache, const store_options *options) {
   size_t item_limit = (size_t)options->item_limit;
   if (!options->item_limit) item_limit = budget / ITEM_SHARE;
   if (options->item_limit > budget) item_limit = budget;
+  int64_t stale_us = options->stale_us < ENTRY_TIME_MAX ? options->stale_us : ENTRY_TIME_MAX;
   cache->settings = (shard_settings){.budget = budget,
                                      .item_limit = item_limit,
-                                     .stale_us = options->stale_us < ENTRY_TIME_MAX ? options->stale_us : ENTRY_TIME_MAX,
+                                     .stale_us = stale_us,
                                      .policy = options->policy,
                                      .known = &cache->known,
                                      .yard = &cache->yard};

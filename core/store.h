@@ -9,8 +9,8 @@
  * - Read store_generation when a request is looked up, and give it to store_put
  *   with the reply: then nothing is stored that was invalidated in between.
  * - max_bytes is never exceeded, not for a moment. It counts entries as malloc
- *   rounds them, attachments and the index. Beside it stand the shards and names
- *   of models (bounded, about 200 KiB), and what callers hold references to.
+ *   rounds them, attachments and the index. Beside it stand the shards and models
+ *   (a quarter of a MiB, and up to 4,096 names), and what callers hold references to.
  * - Nothing runs by itself: what expired or was invalidated is never found, and
  *   its memory comes back in small steps of later calls, at once with store_reclaim. */
 #ifndef SHEEP_STORE_H
