@@ -123,7 +123,8 @@ static void its_buckets_stay_evenly_filled(void **state) {
   }
   for (uint32_t i = 0; i < MOST; i++) {
     drop(self, i);
-    assert_true(self->index.bucket_count <= INDEX_FIRST_BUCKETS || self->index.entry_count + 4 >= self->index.bucket_count);
+    assert_true(self->index.bucket_count <= INDEX_FIRST_BUCKETS ||
+                self->index.entry_count + 4 >= self->index.bucket_count);
   }
   empty(self);
   free(self);
