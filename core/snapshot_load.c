@@ -90,12 +90,13 @@ static uint64_t body_length(const record_head *head) {
   return (uint64_t)head->model_length + head->namespace_length + head->text_length + head->value_length;
 }
 
+/* Also for nothing, so that there is a body to point into. */
 static bool reserve(reader *self, size_t length) {
-  if (length <= self->body_room) return true;
-  char *body = mem_realloc(self->body, length);
+  if (length < self->body_room) return true;
+  char *body = mem_realloc(self->body, length + 1);
   if (!body) return false;
   self->body = body;
-  self->body_room = length;
+  self->body_room = length + 1;
   return true;
 }
 

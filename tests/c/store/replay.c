@@ -36,7 +36,8 @@ static bool ask(store *cache, const uint32_t *object, const cache_value *value) 
 
 replayed replay_store(const uint32_t *trace, size_t length, store_options options, size_t entries) {
   static const char data[VALUE_LENGTH];
-  const cache_value value = {.data = data, .length = sizeof data, .model = "model", .model_length = 5, .ttl_us = INT64_MAX};
+  const cache_value value = {
+      .data = data, .length = sizeof data, .model = "model", .model_length = 5, .ttl_us = INT64_MAX};
   const cache_key key = {.text_length = sizeof *trace};
   const size_t index_share = 14; /* of an entry, on average */
   options.max_bytes = entries * (entry_cost_of(&key, VALUE_LENGTH, eviction_is_queued(options.policy)) + index_share);

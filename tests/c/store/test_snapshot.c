@@ -3,6 +3,7 @@
 
 #include "failing.h"
 #include "snapshot.h"
+#include "snapshot_format.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -363,6 +364,8 @@ static void one_wrong_byte_costs_one_entry(void **state) {
       assert_in_range(report.dropped_bytes, 80, 700);
     }
     bytes[place] = kept;
+    store_invalidate(cache, "model", 5);
+    assert_int_equal(count_sound(cache, 0), 0);
     store_free(cache);
   }
   free(bytes);
@@ -409,7 +412,9 @@ static void a_file_within_a_value_is_not_taken_for_records(void **state) {
   size_t inner_length, length;
   char *inner = read_file(&inner_length);
   cache = new_store((store_options){0});
-  cache_value value = {.data = inner, .length = inner_length, .model = "model", .model_length = 5, .ttl_us = INT64_MAX};
+  cache_value value = value_of("", "model", INT64_MAX);
+  value.data = inner;
+  value.length = inner_length;
   named name;
   store_put(cache, key_of(&name, cache, 1), &value, 0, 0);
   save(cache, 0, saved_at);
@@ -439,6 +444,35 @@ static void what_the_store_cannot_hold_is_counted(void **state) {
   assert_int_equal(report.entries, 1);
   assert_int_equal(report.refused, 1);
   assert_holds(cache, 2, 0, "small");
+  store_free(cache);
+}
+
+/* A sound head that claims a gigabyte, and a file which has it. */
+static void what_is_too_large_takes_no_memory(void **state) {
+  (void)state;
+  store *cache = new_store((store_options){0});
+  put(cache, 1, "value", INT64_MAX, 0);
+  save(cache, 0, saved_at);
+  FILE *file = fopen(path, "r+b");
+  const size_t place = SNAPSHOT_HEADER + 4 + SNAPSHOT_CHECKSUM;
+  unsigned char bytes[SNAPSHOT_HEAD];
+  record_head head;
+  fseek(file, (long)place, SEEK_SET);
+  assert_int_equal(fread(bytes, 1, sizeof bytes, file), sizeof bytes);
+  assert_true(head_decode(&head, bytes, terms_at(0, 0).salt));
+  head.value_length = 1 << 30;
+  head_encode(&head, bytes);
+  fseek(file, (long)place, SEEK_SET);
+  fwrite(bytes, 1, sizeof bytes, file);
+  assert_int_equal(ftruncate(fileno(file), (off_t)place + (1 << 30) + 1000), 0);
+  fclose(file);
+  struct rusage before, after;
+  getrusage(RUSAGE_SELF, &before);
+  snapshot_report report = load(cache, 0, saved_at);
+  getrusage(RUSAGE_SELF, &after);
+  assert_int_equal(report.refused, 1);
+  assert_true(report.truncated);
+  assert_true(after.ru_maxrss - before.ru_maxrss < 100 << 10);
   store_free(cache);
 }
 
@@ -550,6 +584,7 @@ int main(void) {
       cmocka_unit_test(heavy_damage_leaves_the_rest),
       cmocka_unit_test(a_file_within_a_value_is_not_taken_for_records),
       cmocka_unit_test(what_the_store_cannot_hold_is_counted),
+      cmocka_unit_test(what_is_too_large_takes_no_memory),
       cmocka_unit_test(nobody_else_may_read_it),
       cmocka_unit_test(a_full_disk_leaves_the_old_file),
       cmocka_unit_test(a_folder_that_is_not_there_is_an_error),

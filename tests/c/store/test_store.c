@@ -3,8 +3,6 @@
 
 #include "failing.h"
 
-enum { FOREVER = 0 };
-
 static const store_options one_shard = {.max_bytes = 64 << 10, .shards = 1};
 
 /* ------------------------------------------------------------------------ keys */
@@ -65,7 +63,8 @@ static void namespaces_do_not_run_into_texts(void **state) {
   store *cache = new_store((store_options){0});
   cache_value value = value_of("value", "model", SECOND_US);
   const cache_key keys[] = {{"ab", 2, "c", 1, {1, 1}}, {"a", 1, "bc", 2, {1, 1}}, {"", 0, "abc", 3, {1, 1}},
-                            {NULL, 0, "ab", 2, {1, 1}}, {"abc", 3, "", 0, {1, 1}}, {"a\0b", 3, "c", 1, {1, 1}}};
+                            {NULL, 0, "ab", 2, {1, 1}}, {"abc", 3, "", 0, {1, 1}}, {"a\0b", 3, "c", 1, {1, 1}},
+                            {"ax", 2, "c", 1, {1, 1}}};
   cache_hit hit;
   for (size_t i = 0; i < LENGTH_OF(keys); i++) {
     assert_false(store_get(cache, &keys[i], 0, 0, &hit));
@@ -314,6 +313,21 @@ static void with_s3_fifo_a_scan_displaces_nothing_that_is_in_use(void **state) {
   store_free(cache);
 }
 
+/* Its hash is remembered, so it need not prove itself once more. */
+static void with_s3_fifo_what_comes_back_soon_stays(void **state) {
+  (void)state;
+  store *cache = new_store((store_options){.max_bytes = 256 << 10, .shards = 1, .policy = EVICTION_S3FIFO});
+  char data[1000] = {0};
+  memset(data, 'x', sizeof data - 1);
+  put(cache, 0, data, SECOND_US, 0);
+  for (unsigned i = 1; i < 300; i++) put(cache, i, data, SECOND_US, 0);
+  assert_false(has(cache, 0, 0));
+  put(cache, 0, data, SECOND_US, 0);
+  for (unsigned i = 1000; i < 2000; i++) put(cache, i, data, SECOND_US, 0);
+  assert_true(has(cache, 0, 0));
+  store_free(cache);
+}
+
 static void emptied_it_takes_nothing(void **state) {
   (void)state;
   const eviction_policy policies[] = {EVICTION_LRU, EVICTION_S3FIFO};
@@ -328,6 +342,10 @@ static void emptied_it_takes_nothing(void **state) {
     store_stats stats = stats_of(cache);
     assert_int_equal(stats.entries, 0);
     assert_int_equal(stats.bytes, 0);
+    for (uint32_t i = 0; i < store_shard_count(cache) && policies[p] == EVICTION_S3FIFO; i++) {
+      assert_int_equal(store_shard(cache, i)->order.queues.small_bytes, 0);
+      assert_int_equal(store_shard(cache, i)->order.queues.entry_count, 0);
+    }
     store_free(cache);
   }
 }
@@ -464,6 +482,7 @@ int main(void) {
       cmocka_unit_test(lengths_that_cannot_be_are_refused),
       cmocka_unit_test(what_was_used_longest_ago_goes_first),
       cmocka_unit_test(with_s3_fifo_a_scan_displaces_nothing_that_is_in_use),
+      cmocka_unit_test(with_s3_fifo_what_comes_back_soon_stays),
       cmocka_unit_test(emptied_it_takes_nothing),
       cmocka_unit_test(options_out_of_range_are_refused),
       cmocka_unit_test(small_stores_have_fewer_shards),
