@@ -172,7 +172,8 @@ static cache_value value_of(const sheep_cache *cache, const cache_request *reque
 bool cache_keep(sheep_cache *cache, cache_request *request, int32_t status, const char *body,
                 size_t length) {
   usage spent;
-  if (status == 200 && store_refuses(cache->entries, length)) return false; /* not worth parsing */
+  cache_key key = cache_key_of(request);
+  if (status == 200 && store_refuses(cache->entries, &key, length)) return false;
   verdict judged = judge_reply(status, body, length, cache->rules.judge_flags, &spent);
   count(&cache->judged[judged]);
   if (judged != VERDICT_STORE) return false;
@@ -181,7 +182,6 @@ bool cache_keep(sheep_cache *cache, cache_request *request, int32_t status, cons
     count(&cache->without_model);
     return false;
   }
-  cache_key key = cache_key_of(request);
   cache_value value = value_of(cache, request, body, length, &spent);
   return store_put(cache->entries, &key, &value, request->generation, clock_now_us()) ==
          STORE_STORED;

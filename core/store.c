@@ -162,8 +162,8 @@ store_result store_put(store *cache, const cache_key *key, const cache_value *va
   return result;
 }
 
-bool store_refuses(store *cache, size_t length) {
-  if (length <= cache->settings.item_limit) return false;
+bool store_refuses(store *cache, const cache_key *key, size_t value_length) {
+  if (store_could_fit(cache, key, value_length)) return false;
   atomic_fetch_add_explicit(&cache->refused[STORE_TOO_LARGE], 1, memory_order_relaxed);
   return true;
 }

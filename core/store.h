@@ -76,11 +76,11 @@ bool store_get(store *cache, const cache_key *key, int64_t now_us, int64_t stale
 /* Copies the key and the value. */
 store_result store_put(store *cache, const cache_key *key, const cache_value *value, uint64_t generation,
                        int64_t now_us);
-/* Whether a reply of that length is too large whatever its key; counted as refused. */
-bool store_refuses(store *cache, size_t length);
 bool store_delete(store *cache, const cache_key *key);
 /* Whether an entry of such lengths is within the item limit; reads only lengths. */
 bool store_could_fit(const store *cache, const cache_key *key, size_t value_length);
+/* Whether it is too large, so that nothing else need be asked; counted as refused. */
+bool store_refuses(store *cache, const cache_key *key, size_t value_length);
 
 /* Exactly this model's entries, or all, are not found from now on. O(1). */
 void store_invalidate(store *cache, const char *model, size_t length);
