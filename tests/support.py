@@ -215,6 +215,13 @@ def unanswering_port() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
+async def release_round(script: Script, slots: int, completed: int) -> None:
+    """Lets the held calls go once every slot is taken; then so many have been answered."""
+    await until(lambda: script.counts()["active"] == slots)
+    script.release()
+    await until(lambda: script.counts()["completed"] == completed)
+
+
 def accepts(host: str, port: int) -> bool:
     """Whether somebody listens there."""
     try:

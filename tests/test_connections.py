@@ -7,18 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from holysheep import HolySheepPool
-from support import MESSAGES, Certificates, Nginx, ScriptedGateway, until
+from support import MESSAGES, Certificates, Nginx, ScriptedGateway, release_round, until
 
 
 def test_at_most_max_connections_in_flight_and_first_come_first_served(
     gateway: ScriptedGateway,
 ) -> None:
-    script = gateway.script("delay=20")
+    script = gateway.script("hold")
 
     async def main() -> Any:
         async with HolySheepPool("k", script.url, max_connections=3) as pool:
             messages = [[{"role": "user", "content": str(i)}] for i in range(12)]
-            await asyncio.gather(*(pool.chat_completion("m", each) for each in messages))
+            calls = asyncio.gather(*(pool.chat_completion("m", each) for each in messages))
+            for completed in (3, 6, 9, 12):
+                await release_round(script, 3, completed)
+            await calls
             return pool.stats()
 
     stats = asyncio.run(main())

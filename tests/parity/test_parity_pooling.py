@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sides import SIDES, Pool, both_scripts
 
-from support import MESSAGES, ScriptedGateway, until
+from support import MESSAGES, Script, ScriptedGateway, release_round, until
 
 
 def gather(count: int) -> Any:
@@ -21,10 +21,18 @@ def gather(count: int) -> Any:
 
 @pytest.mark.parametrize(("slots", "count"), [(1, 10), (3, 12), (8, 40), (50, 50)])
 def test_as_many_are_in_flight(gateway: ScriptedGateway, slots: int, count: int) -> None:
-    scripts = both_scripts(gateway, "delay=60", gather(count), max_connections=slots)
-    counts = [script.counts() for script in scripts]
-    assert [each["max_active"] for each in counts] == [slots, slots]
-    assert [each["requests"] for each in counts] == [count, count]
+    async def main(side: Any, script: Script) -> None:
+        pool = side("key", script.url, max_connections=slots)
+        calls = asyncio.ensure_future(gather(count)(pool))
+        for completed in range(slots, count + 1, slots):
+            await release_round(script, slots, completed)
+        await calls
+        await pool.close()
+
+    for side in SIDES:
+        script = gateway.script("hold")
+        asyncio.run(main(side, script))
+        assert (script.counts()["max_active"], script.counts()["requests"]) == (slots, count)
 
 
 def test_first_come_first_served(gateway: ScriptedGateway) -> None:

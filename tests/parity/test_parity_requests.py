@@ -15,7 +15,7 @@ from sides import SIDES, Pool, Use, both, both_scripts, outcome_of
 
 import holysheep
 from holysheep.encoding import decode, encode
-from support import ScriptedGateway
+from support import Script, ScriptedGateway, release_round
 
 ASKED = [{"role": "user", "content": "Say «hello», 你好, \u2028 \U0001f411"}]
 
@@ -138,7 +138,7 @@ def described(parameters: list[inspect.Parameter]) -> list[tuple[Any, ...]]:
 
 
 def test_the_articles_usage_as_it_stands(gateway: ScriptedGateway) -> None:
-    async def main(pool_class: Any, url: str) -> list[Any]:
+    async def usage(pool_class: Any, url: str) -> list[Any]:
         pool = pool_class("YOUR_API_KEY", base_url=url, max_connections=50)
         tasks = [
             pool.chat_completion(
@@ -150,10 +150,15 @@ def test_the_articles_usage_as_it_stands(gateway: ScriptedGateway) -> None:
         await pool.close()
         return results
 
+    async def main(side: Any, script: Script) -> list[Any]:
+        calls = asyncio.ensure_future(usage(side, script.url))
+        await release_round(script, 10, 10)
+        return await calls
+
     seen = []
     for side in SIDES:
-        script = gateway.script("delay=30")
-        results = asyncio.run(main(side, script.url))
+        script = gateway.script("hold")
+        results = asyncio.run(main(side, script))
         bodies = sorted(request["body"] for request in script.requests())
         seen.append((results, bodies, script.counts()["max_active"]))
     assert seen[0] == seen[1]

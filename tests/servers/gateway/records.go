@@ -44,8 +44,9 @@ func (r *records) of(id string) *record {
 	return found
 }
 
-// begin notes a request and tells how many came before it.
-func (r *records) begin(id string, request seen) int {
+// begin notes a request; it tells how many came before it, and what is closed when those
+// that hold are let go.
+func (r *records) begin(id string, request seen) (before int, released chan struct{}) {
 	r.lock.Lock()
 	defer r.lock.Unlock()
 	known := r.of(id)
@@ -57,7 +58,7 @@ func (r *records) begin(id string, request seen) int {
 	if len(known.requests) < keptRequests {
 		known.requests = append(known.requests, request)
 	}
-	return known.counts.Requests - 1
+	return known.counts.Requests - 1, known.released
 }
 
 func (r *records) end(id string, completed bool) {
@@ -79,10 +80,4 @@ func (r *records) release(id string) {
 	known := r.of(id)
 	close(known.released)
 	known.released = make(chan struct{})
-}
-
-func (r *records) holding(id string) chan struct{} {
-	r.lock.Lock()
-	defer r.lock.Unlock()
-	return r.of(id).released
 }

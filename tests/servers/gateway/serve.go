@@ -123,18 +123,19 @@ func (s *server) answer(e *exchange) bool {
 	}
 	arrived := sight(e.request, string(body))
 	id := e.wanted["id"]
-	before := s.records.begin(id, arrived)
-	completed, keep := e.reply(arrived, before)
+	before, released := s.records.begin(id, arrived)
+	completed, keep := e.reply(arrived, before, released)
 	s.records.end(id, completed)
 	return keep
 }
 
 // wait passes the scenario's time, unless the peer goes away: then false.
-func (e *exchange) wait() bool {
+func (e *exchange) wait(released chan struct{}) bool {
 	delay := e.wanted.milliseconds("delay")
-	var released chan struct{}
 	if e.wanted.has("hold") {
-		released, delay = e.server.records.holding(e.wanted["id"]), time.Hour
+		delay = time.Hour
+	} else {
+		released = nil
 	}
 	if delay == 0 {
 		return true
@@ -170,14 +171,14 @@ func (e *exchange) applies(before int) bool {
 }
 
 // reply writes the answer; whether it was complete, and whether to go on.
-func (e *exchange) reply(arrived seen, before int) (completed, keep bool) {
+func (e *exchange) reply(arrived seen, before int, released chan struct{}) (completed, keep bool) {
 	if e.wanted.has("reuse_close") && e.served > 0 {
 		return false, false
 	}
 	if !e.applies(before) {
 		e.wanted = scenario{}
 	}
-	if !e.wait() {
+	if !e.wait(released) {
 		return false, false
 	}
 	return e.write(arrived)
