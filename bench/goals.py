@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Callable, Optional
 
-from .model import Case, Results
+from .model import Case, Results, on_loop_of
 
 Reach = Callable[[Results, str], Optional[float]]  # of one of our clients
 
@@ -46,14 +46,14 @@ class Row:
 
 
 def to_peer(case: Case, metric: str, peers: Optional[tuple[str, ...]] = None) -> Reach:
-    """Ours as a multiple of the fastest peer's; or of the best of `peers`."""
+    """Ours as a multiple of the fastest peer's on the same event loop; or of `peers`' best."""
 
     def reach(results: Results, ours: str) -> Optional[float]:
         if peers is None:
-            fastest = results.fastest_peer(case)
+            fastest = results.fastest_peer(case, ours)
             against = results.median(case, fastest, metric) if fastest else None
         else:
-            known = [results.median(case, peer, metric) for peer in peers]
+            known = [results.median(case, peer, metric) for peer in on_loop_of(ours, peers)]
             against = min((value for value in known if value is not None), default=None)
         return _ratio(results.median(case, ours, metric), against)
 

@@ -10,6 +10,8 @@ from typing import Callable, Optional
 
 from .servers import Certificate
 
+UVLOOP = ", uvloop"
+
 Figures = dict[str, float]  # one measurement: metric's name -> value in SI units
 
 
@@ -46,6 +48,12 @@ class Metric:
     scale: float = 1.0
     digits: int = 0
     most_is_best: bool = False
+
+
+def on_loop_of(client: str, others: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that run on the event loop that this client runs on; all, if none does."""
+    on_uvloop = client.endswith(UVLOOP)
+    return tuple(other for other in others if other.endswith(UVLOOP) == on_uvloop) or others
 
 
 @dataclass(frozen=True)
@@ -104,10 +112,11 @@ class Results:
         middle = statistics.median(values) if len(values) > 1 else 0.0
         return (max(values) - min(values)) / middle if middle else None
 
-    def fastest_peer(self, case: Case) -> Optional[str]:
-        """The peer whose median of the first metric is best, on whichever event loop."""
+    def fastest_peer(self, case: Case, ours: Optional[str] = None) -> Optional[str]:
+        """The peer whose median of the first metric is best, of those on the loop of `ours`."""
         metric = case.metrics[0]
-        known = {peer: self.median(case, peer, metric.name) for peer in case.peers}
+        peers = case.peers if ours is None else on_loop_of(ours, case.peers)
+        known = {peer: self.median(case, peer, metric.name) for peer in peers}
         reached = {peer: value for peer, value in known.items() if value is not None}
         if not reached:
             return None

@@ -18,7 +18,7 @@
 #include <signal.h>
 #include <string.h>
 
-enum { STARTS_A_TURN = 32, ADDRESSES_LAST_MS = 60000 };
+enum { STARTS_A_TURN = 8, ADDRESSES_LAST_MS = 60000 };
 
 typedef enum address_state { ADDRESSES_NEEDLESS, ADDRESSES_UNKNOWN, ADDRESSES_KNOWN } address_state;
 

@@ -9,7 +9,7 @@ from .contenders import POOLS, PYREQWEST
 from .imports import IMPORT
 from .waiting import CORE, WAITING
 
-TO_PEER = "to the fastest peer"
+TO_PEER = "to the fastest peer on the same loop"
 TO_BARE = "to bare libcurl"
 
 
