@@ -9,7 +9,7 @@ import pytest
 from support import ScriptedGateway, check_python, run_python
 
 BEGIN = """
-import asyncio, gc, os, sys, threading
+import asyncio, gc, os, sys, threading, warnings
 from holysheep import HolySheepPool
 url = sys.argv[1]
 pool = HolySheepPool("k", url, verify=False)
@@ -53,6 +53,7 @@ SLOW = {
     ),
     "a child of a fork that exits as usual": (
         "loop = asyncio.new_event_loop(); tasks = loop.run_until_complete(begin())\n"
+        "warnings.simplefilter('ignore')  # that a process with threads forks\n"
         "child = os.fork()\n"
         "if child:\n    assert os.waitpid(child, 0)[1] == 0\n"
         "for task in tasks: task.cancel()\n"

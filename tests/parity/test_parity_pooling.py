@@ -119,4 +119,6 @@ def test_a_cancelled_call_gives_its_slot_back(gateway: ScriptedGateway) -> None:
         return [body["model"] for body in script.bodies()]
 
     theirs, ours = (asyncio.run(main(side)) for side in SIDES)
-    assert ours == theirs == ["0", "1", "3", "4"]
+    assert ours == ["0", "1", "3", "4"]
+    # asyncio's semaphore lost the order on a cancel until bpo-45997 was fixed.
+    assert sorted(theirs) == ours
