@@ -114,6 +114,33 @@ def test_close_in_another_loop_ends_the_calls_of_the_first(gateway: ScriptedGate
     assert [type(outcome).__name__ for outcome in outcomes] == ["PoolClosed"] * 5
 
 
+def test_close_while_other_threads_go_on_calling(gateway: ScriptedGateway) -> None:
+    script = gateway.script()
+    outcomes: list[Any] = []
+
+    async def caller(pool: HolySheepPool) -> None:
+        while True:
+            try:
+                await pool.chat_completion("m", MESSAGES)
+            except Exception as error:
+                outcomes.append(error)
+                return
+
+    async def callers(pool: HolySheepPool) -> None:
+        await asyncio.gather(*(caller(pool) for _ in range(20)))
+
+    for _ in range(10):
+        pool = HolySheepPool("k", script.url, max_connections=5)
+        work = [threading.Thread(target=lambda p=pool: asyncio.run(callers(p))) for _ in "12"]
+        for thread in work:
+            thread.start()
+        wait_until(lambda p=pool: p.stats()["answered"] > 20)  # type: ignore[misc]
+        asyncio.run(pool.close())
+        for thread in work:
+            thread.join()
+    assert [type(outcome).__name__ for outcome in outcomes] == ["PoolClosed"] * 400
+
+
 def test_a_pool_that_is_dropped_lets_go_of_everything(gateway: ScriptedGateway) -> None:
     script = gateway.script("delay=30000,nth=0")
     gc.collect()
