@@ -56,6 +56,7 @@ from support import MESSAGES, ScriptedGateway
         ({"headers": {"X Y": "a"}}, "headers"),
         ({"headers": {"": "a"}}, "headers"),
         ({"headers": {"X": 1}}, "headers"),
+        ({"headers": "ab"}, "headers"),
         ({"headers": {"Host": "x"}}, "headers"),
         ({"headers": {"content-length": "1"}}, "headers"),
         ({"ca_file": "/nowhere"}, "ca_file"),

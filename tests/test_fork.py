@@ -8,8 +8,13 @@ import signal
 import threading
 from typing import Any, Callable
 
-from holysheep import HolySheepPool
+import pytest
+import uvloop
+
+from holysheep import ForkedError, HolySheepPool
 from support import MESSAGES, ScriptedGateway, until, wait_until
+
+NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
 
 def in_child(work: Callable[[], Any]) -> Callable[[], None]:
@@ -75,6 +80,39 @@ def test_a_fork_with_calls_in_flight_leaves_both_sides_working(gateway: Scripted
     asyncio.run(main())
     assert held.counts()["completed"] == 10
     assert script.counts()["completed"] == 60
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_calls_from_before_the_fork_fail_in_a_child_that_goes_on_with_the_loop(
+    gateway: ScriptedGateway, new_loop: NewLoop
+) -> None:
+    script = gateway.script("hold,nth=0")
+    pool = HolySheepPool("k", script.url)
+    loop = new_loop()
+
+    async def begin() -> asyncio.Future[Any]:
+        call = asyncio.ensure_future(pool.chat_completion("m", MESSAGES))
+        await until(lambda: script.counts()["active"] == 1)
+        return call
+
+    async def one(call: Any) -> Any:
+        (outcome,) = await asyncio.wait_for(asyncio.gather(call, return_exceptions=True), 10)
+        return outcome
+
+    call = loop.run_until_complete(begin())
+
+    def child() -> None:
+        lost = loop.run_until_complete(one(call))
+        assert isinstance(lost, ForkedError)
+        assert lost.sent == "possibly sent"
+        assert "id" in loop.run_until_complete(one(pool.chat_completion("m", MESSAGES)))
+
+    in_child(child)()
+    script.release()
+    assert "id" in loop.run_until_complete(one(call))
+    loop.run_until_complete(pool.close())
+    loop.close()
+    assert script.counts()["requests"] == 2
 
 
 def test_a_fork_while_other_threads_call(gateway: ScriptedGateway) -> None:

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from holysheep import HolySheepPool
-from support import MESSAGES, ScriptedGateway, descriptors, wait_until
+from support import MESSAGES, ScriptedGateway, descriptors, is_idle, wait_until
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 LOOPS = pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
@@ -95,6 +95,24 @@ def test_asyncio_run_again_and_again(gateway: ScriptedGateway) -> None:
     assert descriptors() <= before + 2  # the last loop's queue may be there, too
     assert pool.stats()["connections_opened"] == 2
     asyncio.run(pool.close())
+
+
+@LOOPS
+def test_a_loop_that_ends_before_its_calls(gateway: ScriptedGateway, new_loop: NewLoop) -> None:
+    script = gateway.script("delay=30000,nth=0")
+    pool = HolySheepPool("k", script.url, max_connections=1)
+
+    async def begin() -> None:
+        task = asyncio.ensure_future(pool.chat_completion("m", MESSAGES))
+        await asyncio.sleep(0.1)
+        assert not task.done()
+
+    run_in(new_loop, begin())
+    gc.collect()
+    asyncio.run(asyncio.wait_for(some(pool, 3), 10))
+    asyncio.run(pool.close())
+    assert is_idle(pool)
+    wait_until(lambda: script.counts()["active"] == 0)
 
 
 def test_close_in_another_loop_ends_the_calls_of_the_first(gateway: ScriptedGateway) -> None:

@@ -41,6 +41,10 @@ def flag(name: str, value: object) -> bool:
 
 def header_pairs(headers: Optional[Mapping[str, str]]) -> Optional[tuple[tuple[str, str], ...]]:
     """Names and values of str, as the core takes them."""
+    if headers is None:
+        return None
+    if not isinstance(headers, Mapping):
+        raise TypeError(f"headers: expected a mapping, got {type(headers).__name__}")
     if not headers:
         return None
     return tuple((text("headers", name), text("headers", headers[name])) for name in headers)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import weakref
 from typing import TYPE_CHECKING
 
 from . import _core
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 class LoopBinding:
     """The calls of one event loop: their futures, by the tags that the core returns."""
 
-    __slots__ = ("_last_tag", "futures", "loop", "queue")
+    __slots__ = ("__weakref__", "_last_tag", "futures", "loop", "queue")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
@@ -22,6 +24,7 @@ class LoopBinding:
         self.futures: dict[int, ReplyFuture] = {}
         self._last_tag = 0
         loop.add_reader(self.queue.fileno(), self.deliver)
+        _attached.add(self)
 
     def expect(self) -> tuple[int, ReplyFuture]:
         """A tag for the next call, and the future that its reply will resolve."""
@@ -40,7 +43,22 @@ class LoopBinding:
     def detach(self) -> None:
         """Takes in what is left and leaves the loop alone. In the loop's own thread."""
         self.deliver()
+        _attached.discard(self)
         self.loop.remove_reader(self.queue.fileno())
+
+    def attach_again(self) -> None:
+        """In the child of a fork, where the queue has a descriptor of its own under the old
+        number: the loop watches that of the parent until it is told again."""
+        if self.loop.is_closed():
+            return
+        self.loop.remove_reader(self.queue.fileno())
+        self.loop.add_reader(self.queue.fileno(), self.deliver)
+
+    def abandon(self) -> None:
+        """The loop was closed: its calls end now. Tasks that still wait for them would
+        otherwise keep their places until they are collected."""
+        _attached.discard(self)
+        del self.queue
 
     def detach_soon(self) -> None:
         """The same, from any thread."""
@@ -50,6 +68,17 @@ class LoopBinding:
             self.loop.call_soon_threadsafe(self.detach)
         except RuntimeError:  # it was closed in between
             return
+
+
+_attached: weakref.WeakSet[LoopBinding] = weakref.WeakSet()
+
+
+def _attach_all_again() -> None:
+    for binding in list(_attached):
+        binding.attach_again()
+
+
+os.register_at_fork(after_in_child=_attach_all_again)
 
 
 class LoopBindings:
@@ -69,7 +98,9 @@ class LoopBindings:
     def _bind(self, loop: asyncio.AbstractEventLoop) -> LoopBinding:
         for known in list(self._by_loop):
             if known.is_closed():
-                self._by_loop.pop(known, None)
+                ended = self._by_loop.pop(known, None)
+                if ended is not None:
+                    ended.abandon()
         binding = self._by_loop[loop] = LoopBinding(loop)
         return binding
 

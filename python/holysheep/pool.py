@@ -164,15 +164,18 @@ class HolySheepPool:
         """One request, one reply, whatever its status."""
         if self._closed:
             raise self._closed_error(method, path)
-        binding = self._bindings.current()
-        tag, future = binding.expect()
         try:
-            call = self._core.submit(
-                binding.queue, tag, method, path, body, headers, None, cache_control
-            )
-        except BaseException:
-            del binding.futures[tag]
-            raise
+            binding = self._bindings.current()
+            tag, future = binding.expect()
+            try:
+                call = self._core.submit(
+                    binding.queue, tag, method, path, body, headers, None, cache_control
+                )
+            except BaseException:
+                del binding.futures[tag]
+                raise
+        except OSError as error:  # no descriptor or thread is left
+            raise transport_error(-6, str(error), 0, self._request(method, path)) from None
         try:
             reply = await future
         except BaseException:  # cancelled: the transfer stops, the place is free
@@ -238,7 +241,9 @@ class HolySheepPool:
             bindings.detach_all()
 
     def __repr__(self) -> str:
-        return f"<HolySheepPool {self._base_url}{' closed' if self._closed else ''}>"
+        if not hasattr(self, "_bindings"):  # __init__ has failed
+            return f"<{type(self).__name__}>"
+        return f"<{type(self).__name__} {self._base_url}{' closed' if self._closed else ''}>"
 
 
 def chat_body(
