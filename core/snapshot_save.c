@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { FIRST_SCANNED = 4 * SCAN_ROOM };
@@ -209,11 +210,18 @@ static char *name_aside(const char *path) {
   return aside;
 }
 
+/* A rename would put the file in the place of a device or a pipe. */
+static bool may_replace(const char *path) {
+  struct stat found;
+  return stat(path, &found) != 0 || S_ISREG(found.st_mode);
+}
+
 int32_t snapshot_save(store *cache, const char *path, const snapshot_terms *terms, snapshot_report *report,
                       sheep_error *error) {
   *report = (snapshot_report){0};
   if (terms->namespace_length > ENTRY_NAMESPACE_MAX)
     return error_set(error, SHEEP_E_INVALID, "namespace: longer than %d bytes", ENTRY_NAMESPACE_MAX);
+  if (!may_replace(path)) return error_set(error, SHEEP_E_SYSTEM, "path: is not a regular file");
   writer self = {.cache = cache, .terms = terms, .report = report};
   char *aside = name_aside(path);
   int32_t result = aside ? save_aside(&self, aside, path) : SHEEP_E_NOMEM;

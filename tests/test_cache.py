@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import stat
 import time
 from pathlib import Path
 from typing import Any
@@ -253,6 +254,12 @@ def test_files_that_are_refused(tmp_path: Path) -> None:
         HolySheepCache().load(tmp_path / "missing")
     with pytest.raises(OSError):
         HolySheepCache().save(tmp_path / "missing" / "x")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for place in (pipe, tmp_path):
+        with pytest.raises(OSError, match="regular file"):
+            HolySheepCache().save(place)
+    assert stat.S_ISFIFO(os.stat(pipe).st_mode)
 
 
 @pytest.mark.parametrize(
