@@ -6,8 +6,8 @@
 
 #include <curl/curl.h>
 
-/* A multi handle slows as its connections grow (30 us of CPU a request at 16,
- * 59 us at 1,000), so there are several, each with at most so many transfers. */
+/* A multi handle slows as its connections grow, so there are several, each with at
+ * most so many transfers. */
 enum { LANE_TRANSFERS = 64, CACHED_URLS = 8, SPARE_TRANSFERS = 1024 };
 
 typedef struct lane {

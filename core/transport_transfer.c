@@ -1,5 +1,4 @@
-/* Easy handles: set up once, recycled without a reset (which costs an eighth of
- * the instructions of a request), so that each call only sets what differs. */
+/* Easy handles: set up once, recycled without a reset, so that each call only sets what differs. */
 #include "transport_curl.h"
 
 #include "alloc.h"

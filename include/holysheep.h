@@ -457,6 +457,8 @@ SHEEP_API const char *sheep_reply_message(const sheep_reply *reply);
 /* Microseconds from submission to the end of the call. */
 SHEEP_API int64_t sheep_reply_latency_us(const sheep_reply *reply);
 
+/* Gives the reply up, with all that was read from it. Any thread; pool, queue and cache
+ * may be gone. */
 SHEEP_API void sheep_reply_free(sheep_reply *reply);
 
 #ifdef __cplusplus

@@ -362,6 +362,7 @@ def test_close_ends_calls_that_share(gateway: ScriptedGateway) -> None:
 
 def test_bad_arguments_are_named(gateway: ScriptedGateway) -> None:
     script = gateway.script()
+    # What mypy is told to ignore below is given wrongly on purpose.
     with pytest.raises(TypeError, match=r"^cache"):
         CachedHolySheepPool("k", {})  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="base_uri"):

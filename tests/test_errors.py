@@ -86,7 +86,7 @@ def test_everything_promised_can_be_imported() -> None:
         assert getattr(holysheep, name) is not None
         assert name in dir(holysheep)
     with pytest.raises(AttributeError, match="Nonsense"):
-        _ = holysheep.Nonsense  # type: ignore[attr-defined]
+        _ = holysheep.Nonsense  # type: ignore[attr-defined] # on purpose
 
 
 def test_headers_are_a_mapping_without_case() -> None:

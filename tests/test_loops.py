@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import threading
 import weakref
@@ -47,6 +48,11 @@ def run_in_threads(works: list[Callable[[], Any]]) -> None:
     assert failures == []
 
 
+def has_answered(pool: HolySheepPool) -> bool:
+    """Whether so many calls are over that the pool is at work."""
+    return pool.stats()["answered"] > 20
+
+
 @LOOPS
 def test_either_kind_of_loop(gateway: ScriptedGateway, new_loop: NewLoop) -> None:
     script = gateway.script()
@@ -64,7 +70,11 @@ def test_one_pool_many_loops_and_threads(gateway: ScriptedGateway) -> None:
     pool = HolySheepPool("k", script.url, max_connections=10)
     asyncio.run(some(pool))
     kinds = [asyncio.new_event_loop, uvloop.new_event_loop] * 2
-    run_in_threads([lambda kind=kind: run_in(kind, some(pool, 200)) for kind in kinds])  # type: ignore[misc]
+
+    def call_in(kind: NewLoop) -> None:
+        run_in(kind, some(pool, 200))
+
+    run_in_threads([functools.partial(call_in, kind) for kind in kinds])
     asyncio.run(some(pool))
     asyncio.run(pool.close())
     counts = script.counts()
@@ -82,7 +92,10 @@ def test_each_thread_gets_its_own_replies(gateway: ScriptedGateway) -> None:
 
         await asyncio.gather(*(one(number) for number in range(300)))
 
-    run_in_threads([lambda name=name: asyncio.run(talk(name)) for name in "abc"])  # type: ignore[misc]
+    def talk_alone(name: str) -> None:
+        asyncio.run(talk(name))
+
+    run_in_threads([functools.partial(talk_alone, name) for name in "abc"])
     asyncio.run(pool.close())
 
 
@@ -152,7 +165,7 @@ def test_close_while_other_threads_go_on_calling(gateway: ScriptedGateway) -> No
         work = [threading.Thread(target=lambda p=pool: asyncio.run(callers(p))) for _ in "12"]
         for thread in work:
             thread.start()
-        wait_until(lambda p=pool: p.stats()["answered"] > 20)  # type: ignore[misc]
+        wait_until(functools.partial(has_answered, pool))
         asyncio.run(pool.close())
         for thread in work:
             thread.join()

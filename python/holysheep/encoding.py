@@ -11,6 +11,7 @@ import json.encoder
 from typing import Any, Callable, Optional, Union
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+# What json.loads calls for plain text; the stubs leave it out.
 _scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 
 
